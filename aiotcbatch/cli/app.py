@@ -1,0 +1,263 @@
+"""The commands and their options; what they do is in the modules named after them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from aiotcbatch.cli.display import Display
+from aiotcbatch.cli.run import EXIT_CODES, launch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiotcbatch.sandbox import Sandbox
+
+__all__ = ["cli"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_ENVIRONMENT = """
+\b
+Where and as whom is taken from the environment:
+  TC_API_PATH         such as https://example.threatconnect.com/api
+  TC_API_ACCESS_ID    access id and secret key of an API user
+  TC_API_SECRET_KEY
+  TC_TOKEN            or a token instead of these two
+"""
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("aiotcbatch")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.version_option(_version(), prog_name="aiotcbatch")
+def cli() -> None:
+    """
+    Threat intelligence in bulk, by the ThreatConnect Batch API.
+
+    Start with `aiotcbatch demo`: it needs no ThreatConnect and no credentials.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # a terminal without Unicode gets question marks, no error
+            reconfigure(errors="replace")
+
+
+_debug = click.option("--debug", is_flag=True, help="Show the tracebacks of errors.")
+
+
+def _sandbox_options(function: F) -> F:
+    """Add what all sandboxes of the command line can be told."""
+    for option in (
+        click.option(
+            "--latency",
+            type=click.FloatRange(0),
+            default=0.0,
+            metavar="SECONDS",
+            help="Wait before each answer.",
+        ),
+        click.option(
+            "--entities-per-second",
+            type=click.FloatRange(0, min_open=True),
+            metavar="N",
+            help="Process jobs no faster than this, as an instance under load.",
+        ),
+        click.option(
+            "--db",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="Keep everything in this SQLite file.  [default: in memory]",
+        ),
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            metavar="N",
+            default=0,
+            help="Listen on this port of 127.0.0.1.  [default: a free one]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@cli.command("demo")
+@click.option(
+    "--serve",
+    "--keep",
+    "stay",
+    is_flag=True,
+    help="Let the sandbox run on afterwards, to look at it, until Ctrl-C.",
+)
+@click.option("--owner", default="MyOrg", show_default=True, help="The owner in the sandbox.")
+@click.option(
+    "--entities-per-job",
+    type=click.IntRange(1, 25_000),
+    metavar="N",
+    default=500,
+    show_default=True,
+    help="The most groups in one batch job.",
+)
+@_sandbox_options
+@_debug
+def demo_command(
+    *, stay: bool, owner: str, entities_per_job: int, debug: bool, **sandbox: Any
+) -> NoReturn:
+    """
+    See it work: MITRE ATT&CK into a local sandbox, and back.
+
+    Starts a sandbox of ThreatConnect on this machine, submits all of ATT&CK to it with tags,
+    attributes, associations and a report file for each group, reads everything back over HTTP
+    and compares. It needs no credentials and reaches no other machine.
+    """
+    from aiotcbatch.cli.demo import Demo, demo  # noqa: PLC0415 (a command loads what it needs)
+
+    display = Display()
+    asked = Demo(owner=owner, entities_per_job=entities_per_job, stay=stay)
+    made = partial(_sandbox, (owner,), **sandbox)
+    launch(display, lambda: demo(display, made(), asked), debug=debug)
+
+
+@cli.command("sandbox")
+@click.option(
+    "--owner",
+    "owners",
+    multiple=True,
+    default=("MyOrg",),
+    show_default=True,
+    help="An owner that exists in it; can be given several times.",
+)
+@_sandbox_options
+@_debug
+def sandbox_command(*, owners: tuple[str, ...], debug: bool, **sandbox: Any) -> NoReturn:
+    """
+    Run a local ThreatConnect to try things on.
+
+    Prints its address and what to put into the environment, and serves until Ctrl-C. Only this
+    machine can reach it.
+    """
+    from aiotcbatch.cli.serve import serve  # noqa: PLC0415 (a command loads what it needs)
+
+    display = Display()
+    made = partial(_sandbox, owners, **sandbox)
+    launch(display, lambda: serve(display, made(), owners[0]), debug=debug)
+
+
+@cli.command("owners", epilog=_ENVIRONMENT)
+@_debug
+def owners_command(*, debug: bool) -> NoReturn:
+    """
+    List the owners that the credentials see.
+
+    The quickest way to find out whether the address and the credentials are right.
+    """
+    from aiotcbatch.cli.owners import owners  # noqa: PLC0415 (a command loads what it needs)
+
+    display = Display()
+    launch(display, lambda: owners(display), debug=debug)
+
+
+_WRITE_TYPES = ("Replace", "Append")
+
+
+@cli.command("submit", epilog=_ENVIRONMENT)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--owner", envvar="TC_OWNER", required=True, show_envvar=True, help="The owner to write into."
+)
+@click.option(
+    "--action",
+    type=click.Choice(("Create", "Delete"), case_sensitive=False),
+    default="Create",
+    show_default=True,
+    help="Create or update the entities, or delete those that match.",
+)
+@click.option(
+    "--halt-on-error/--keep-going",
+    default=True,
+    show_default=True,
+    help="Stop at the first error, or report it and go on with the rest.",
+)
+@click.option(
+    "--attribute-write-type",
+    type=click.Choice(("Replace", "Append", "Singleton", "Static"), case_sensitive=False),
+    default="Replace",
+    show_default=True,
+    help="What becomes of attributes that an entity has already.",
+)
+@click.option(
+    "--tag-write-type",
+    type=click.Choice(_WRITE_TYPES, case_sensitive=False),
+    default="Replace",
+    show_default=True,
+    help="What becomes of tags that an entity has already.",
+)
+@click.option(
+    "--security-label-write-type",
+    type=click.Choice(_WRITE_TYPES, case_sensitive=False),
+    default="Replace",
+    show_default=True,
+    help="What becomes of security labels that an entity has already.",
+)
+@click.option(
+    "--entities-per-job",
+    "max_entities_per_job",
+    type=click.IntRange(1, 25_000),
+    metavar="N",
+    default=25_000,
+    show_default=True,
+    help="The most entities in one batch job.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each job's status as a line of JSON.")
+@_debug
+def submit_command(
+    *,
+    files: tuple[str, ...],
+    owner: str,
+    halt_on_error: bool,
+    as_json: bool,
+    debug: bool,
+    **job: Any,
+) -> NoReturn:
+    """
+    Submit entities from files.
+
+    A FILE (- is standard input) has one JSON object a line, a group, an indicator or an
+    association with the names of the Batch API; or it is a batch document
+    {"group": [], "indicator": [], "association": []}. An entity without an xid gets the one that
+    its type and name always give.
+    """
+    from aiotcbatch.cli.submit import Submission, submit  # noqa: PLC0415 (as above)
+
+    display = Display()
+    asked = Submission(
+        files=files, owner=owner, halt_on_error=halt_on_error, as_json=as_json, job=job
+    )
+    launch(display, lambda: submit(display, asked), debug=debug)
+
+
+def _sandbox(
+    owners: tuple[str, ...],
+    *,
+    port: int,
+    db: str | None,
+    entities_per_second: float | None,
+    latency: float,
+) -> Sandbox:
+    from aiotcbatch.sandbox import Sandbox  # noqa: PLC0415 (only two commands need it)
+
+    return Sandbox(
+        owners=list(owners),
+        port=port,
+        db=db or ":memory:",
+        entities_per_second=entities_per_second,
+        latency=latency,
+    )

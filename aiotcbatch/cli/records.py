@@ -1,0 +1,153 @@
+"""
+Entities from files: NDJSON, or a batch document.
+
+`RecordReader` is fed bytes and gives records; it reads no file itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+
+from aiotcbatch.entities.group import GROUP_CLASSES
+from aiotcbatch.errors import ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Kind", "Record", "RecordReader"]
+
+Kind = Literal["group", "indicator", "association"]
+
+_KINDS: tuple[Kind, ...] = ("group", "indicator", "association")
+_ENDS = frozenset({"ref_1", "ref_2", "id_1", "id_2"})
+_GROUP_TYPES = frozenset(name.casefold() for name in GROUP_CLASSES)
+_SHAPES = 'an entity, or a batch document {"group": [], "indicator": [], "association": []}'
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    One entity as the file has it.
+
+    Attributes:
+        kind: What it is.
+        data: It, in the form of the wire.
+        where: Where it stands, such as ``feed.ndjson:12``.
+    """
+
+    kind: Kind
+    data: dict[str, Any]
+    where: str
+
+
+class RecordReader:
+    """
+    Cuts bytes into records.
+
+    One line is one JSON value: an entity, a batch document, or a list of these. Where the first
+    line is not complete JSON, the whole input is taken as one value, and so held in memory.
+
+    Args:
+        name: What the input is called in errors.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._rest: list[bytes] = []
+        self._line = 0
+        self._by_line: bool | None = None
+
+    def feed(self, data: bytes) -> list[Record]:
+        """
+        Take the next bytes.
+
+        Args:
+            data: Any number of them, cut anywhere.
+
+        Returns:
+            The records that are complete now.
+
+        Raises:
+            ValidationError: When a line is not JSON, or not an entity.
+        """
+        if self._by_line is False or b"\n" not in data:
+            self._rest.append(data)
+            return []
+        *lines, rest = b"".join((*self._rest, data)).split(b"\n")
+        if self._by_line is None:
+            first = next((line for line in lines if line.strip()), None)
+            if first is not None:
+                self._by_line = _is_json(first)
+            if not self._by_line:
+                self._rest = [b"\n".join((*lines, rest))]
+                return []
+        self._rest = [rest]
+        return [record for line in lines for record in self._read_line(line)]
+
+    def close(self) -> list[Record]:
+        """
+        Say that the input is over.
+
+        Returns:
+            The last records.
+
+        Raises:
+            ValidationError: As `feed`.
+        """
+        rest, self._rest = b"".join(self._rest), []
+        if self._by_line:
+            return self._read_line(rest)
+        return list(self._records(rest, self._name)) if rest.strip() else []
+
+    def _read_line(self, line: bytes) -> list[Record]:
+        self._line += 1
+        return list(self._records(line, f"{self._name}:{self._line}")) if line.strip() else []
+
+    def _records(self, text: bytes, where: str) -> Iterator[Record]:
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            shown = text[:60].decode(errors="replace")
+            raise ValidationError("input", shown, f"JSON ({error})", about=where) from error
+        yield from _flatten(value, where)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _flatten(value: Any, where: str) -> Iterator[Record]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _flatten(item, f"{where}[{index}]")
+    elif not isinstance(value, dict):
+        raise ValidationError("input", value, _SHAPES, about=where)
+    elif any(isinstance(value.get(kind), list) for kind in _KINDS):
+        yield from _document(value, where)
+    else:
+        yield Record(_kind(value, where), value, where)
+
+
+def _document(document: dict[str, Any], where: str) -> Iterator[Record]:
+    for kind in _KINDS:
+        for index, item in enumerate(document.get(kind) or ()):
+            place = f"{where} {kind}[{index}]"
+            if not isinstance(item, dict):
+                raise ValidationError(kind, item, "an object", about=place)
+            yield Record(kind, item, place)
+
+
+def _kind(data: dict[str, Any], where: str) -> Kind:
+    if not _ENDS.isdisjoint(data):
+        return "association"
+    type_ = data.get("type")
+    if not isinstance(type_, str):
+        raise ValidationError("type", type_, "a group or indicator type", about=where)
+    return "group" if type_.casefold() in _GROUP_TYPES else "indicator"

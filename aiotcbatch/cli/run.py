@@ -1,0 +1,176 @@
+"""
+Running a command: signals, exit codes, errors as one message.
+
+Exit codes::
+
+    0    everything was done
+    1    it was done, and something was refused, is missing or differs
+    2    the command line is wrong
+    3    a setting or an entity cannot be right
+    4    no answer came
+    5    the server refused
+    6    a job or a file did not do its work
+    70   a bug in aiotcbatch
+    130  interrupted by Ctrl-C
+    143  ended by SIGTERM
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, NoReturn
+
+import anyio
+
+from aiotcbatch.errors import (
+    AiotcbatchError,
+    FileUploadError,
+    JobError,
+    ResponseError,
+    TransportError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from aiotcbatch.cli.display import Display
+
+__all__ = ["EXIT_CODES", "SOME_FAILED", "exit_code", "launch"]
+
+SOME_FAILED = 1
+_SETTING_OR_DATA = 3
+_BUG = 70
+_SIGNALLED = 128
+
+#: What each exit code means, for the help text.
+EXIT_CODES = """
+\b
+Exit codes:
+  0    everything was done
+  1    done, but something was refused, is missing or differs
+  2    the command line is wrong
+  3    a setting or an entity cannot be right
+  4    no answer came: look at the network
+  5    the server refused: credentials, owner, permissions
+  6    a job or a file did not do its work
+  130  interrupted by Ctrl-C (143: by SIGTERM)
+"""
+
+_BY_TYPE: tuple[tuple[type[AiotcbatchError], int], ...] = (
+    (TransportError, 4),
+    (ResponseError, 5),
+    (JobError, 6),
+    (FileUploadError, 6),
+    (AiotcbatchError, _SETTING_OR_DATA),
+)
+
+
+class _SignalledError(Exception):
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def launch(display: Display, work: Callable[[], Awaitable[int]], *, debug: bool) -> NoReturn:
+    """
+    Run a command to its end and leave the process with its exit code.
+
+    The first SIGINT or SIGTERM cancels the work, which then cleans up behind itself; a second one
+    ends the process at once.
+
+    Args:
+        display: Where an error is told.
+        work: The command; what it returns is the exit code.
+        debug: Whether to show tracebacks.
+
+    Raises:
+        SystemExit: Always.
+    """
+    try:
+        code = anyio.run(_supervised, work)
+    except KeyboardInterrupt:
+        code = _SIGNALLED + signal.SIGINT
+    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 (every error ends here, told)
+        if debug:
+            traceback.print_exception(error)
+        code = _tell(display, error, debug=debug)
+    sys.exit(code)
+
+
+async def _supervised(work: Callable[[], Awaitable[int]]) -> int:
+    code = 0
+    received: list[int] = []
+    async with anyio.create_task_group() as tasks:
+
+        async def watch() -> None:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                armed.set()
+                async for signum in signals:
+                    received.append(signum)
+                    break
+            tasks.cancel_scope.cancel()
+
+        armed = anyio.Event()
+        tasks.start_soon(watch)
+        await armed.wait()
+        code = await work()
+        tasks.cancel_scope.cancel()
+    if received:
+        raise _SignalledError(received[0])
+    return code
+
+
+def _tell(display: Display, error: BaseException, *, debug: bool) -> int:
+    leaves = list(_leaves(error))
+    for leaf in leaves:
+        if isinstance(leaf, _SignalledError):
+            display.remark("Interrupted.")
+            return _SIGNALLED + leaf.signum
+        if isinstance(leaf, BrokenPipeError):
+            return SOME_FAILED
+    code = 0
+    for leaf in leaves:
+        if isinstance(leaf, AiotcbatchError):
+            display.error(leaf.message, _done_until(leaf))
+        elif isinstance(leaf, OSError) and leaf.filename:
+            display.error(f"{leaf.filename}: {leaf.strerror}")
+        else:
+            hint = "" if debug else " Run it again with --debug to see where."
+            display.error(f"this is a bug in aiotcbatch: {type(leaf).__name__}: {leaf}.{hint}")
+        code = code or exit_code(leaf)
+    return code
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _done_until(error: AiotcbatchError) -> str:
+    partial = error.partial
+    if not partial:
+        return ""
+    return (
+        f"Until then: {partial.get('successCount', 0):,} entities accepted, "
+        f"{partial.get('errorCount', 0):,} refused."
+    )
+
+
+def exit_code(error: BaseException) -> int:
+    """
+    Give the exit code for an error.
+
+    Args:
+        error: What ended a command.
+
+    Returns:
+        The code, as the module's docstring lists them.
+    """
+    if isinstance(error, OSError) and error.filename and not isinstance(error, AiotcbatchError):
+        return _SETTING_OR_DATA
+    return next((code for type_, code in _BY_TYPE if isinstance(error, type_)), _BUG)

@@ -1,0 +1,72 @@
+"""`aiotcbatch sandbox`: a ThreatConnect of one's own until Ctrl-C."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from aiotcbatch.cli.display import Display
+    from aiotcbatch.sandbox import Sandbox
+
+__all__ = ["environment", "serve"]
+
+
+async def serve(display: Display, sandbox: Sandbox, owner: str) -> int:
+    """
+    Run a sandbox until it is interrupted.
+
+    Args:
+        display: Where to show how to reach it.
+        sandbox: The sandbox, not started yet.
+        owner: The owner that is named in the lines to paste.
+
+    Returns:
+        Never: only a signal ends it.
+    """
+    async with sandbox:
+        display.result(
+            f"The sandbox is at {sandbox.api_url} (a page to look at it: {page(sandbox)})"
+        )
+        display.result("Paste this into another terminal, and every command goes to it:")
+        display.result()
+        for line in environment(sandbox, owner):
+            display.result(f"  {line}")
+        display.result()
+        display.remark("Ctrl-C ends it.")
+        await anyio.sleep_forever()
+    return 0
+
+
+def environment(sandbox: Sandbox, owner: str) -> tuple[str, ...]:
+    """
+    Give the shell lines after which commands talk to a sandbox.
+
+    Args:
+        sandbox: The sandbox, running.
+        owner: The owner to write into.
+
+    Returns:
+        One ``export`` a line.
+    """
+    return (
+        f"export TC_API_PATH={sandbox.api_url}",
+        f"export TC_API_ACCESS_ID={sandbox.access_id}",
+        f"export TC_API_SECRET_KEY={sandbox.secret_key}",
+        f"export TC_OWNER={shlex.quote(owner)}",
+    )
+
+
+def page(sandbox: Sandbox) -> str:
+    """
+    Give the address of the page that shows a sandbox's content.
+
+    Args:
+        sandbox: The sandbox, running.
+
+    Returns:
+        A URL for a browser.
+    """
+    return sandbox.api_url.removesuffix("api")
