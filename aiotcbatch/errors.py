@@ -35,12 +35,16 @@ then.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiotcbatch.results import BatchStatus
 
 __all__ = [
+    "ERROR_CODES",
     "AccessDeniedError",
     "AiotcbatchError",
     "AuthenticationError",
@@ -51,6 +55,7 @@ __all__ = [
     "ConnectError",
     "ConnectionLostError",
     "CriticalError",
+    "ErrorCode",
     "FileUploadError",
     "JobError",
     "NotFoundError",
@@ -256,3 +261,46 @@ class FileUploadError(AiotcbatchError):
     """
 
     xid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """What a code in a job's results means, and what can be done about it."""
+
+    meaning: str
+    hint: str
+
+
+#: The codes of a job's results. Source: v2 Batch API, ``/results``.
+#: 0x1xxx are errors, 0x2xxx warnings and 0x3xxx information (inferred from their names).
+ERROR_CODES: Mapping[str, ErrorCode] = {
+    "0x1001": ErrorCode("General error", "read errorMessage; it names the entity or its path"),
+    "0x1002": ErrorCode(
+        "Permission", "the API user may not write this kind of object in this owner"
+    ),
+    "0x1003": ErrorCode(
+        "JSON syntax", "a part of the document has the wrong shape; the path says which"
+    ),
+    "0x1004": ErrorCode("Internal error", "submit it again; if it stays, ask the administrator"),
+    "0x1005": ErrorCode("Invalid indicator", "correct the summary or the field that is named"),
+    "0x1006": ErrorCode("Invalid group", "correct the name or the field that is named"),
+    "0x1007": ErrorCode(
+        "Item not found", "what is pointed to is neither in the job nor in the owner"
+    ),
+    "0x1008": ErrorCode(
+        "Indicator limit", "the owner's quota is full: delete indicators or raise the quota"
+    ),
+    "0x1009": ErrorCode(
+        "Association", "check that both ends exist in this owner and that the types fit"
+    ),
+    "0x100A": ErrorCode("Duplicate item", "it is in the job twice: send it once"),
+    "0x100B": ErrorCode("File I/O", "the server could not store the file: submit it again"),
+    "0x2001": ErrorCode(
+        "Indicator partial loss", "the indicator is there; an attribute, tag or label is not"
+    ),
+    "0x2002": ErrorCode(
+        "Group partial loss", "the group is there; an attribute, tag or label is not"
+    ),
+    "0x2003": ErrorCode("File hash merge", "two files became one; check their hashes"),
+    "0x3001": ErrorCode("File hash merge", "two files became one; nothing is lost"),
+}

@@ -1,0 +1,541 @@
+"""
+The builder: one open entity per xid, made by three interfaces, encoded by ``drain()``.
+
+Interface 1 (a method for each type) is in `aiotcbatch.typed`, interface 2 (`Builder.group`,
+`Builder.indicator`) and interface 3 (`Builder.add_group`, `Builder.add_indicator`,
+`Builder.add_association`) are here.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import anyio.lowlevel
+import orjson
+
+from aiotcbatch import raw
+from aiotcbatch.buffer import Buffer, GroupBuffer, encode, xid_of
+from aiotcbatch.chunk import FRAME_BYTES, Chunk, cut_chunk
+from aiotcbatch.contents import FileItem
+from aiotcbatch.entities import summaries, values
+from aiotcbatch.entities.entity import Entity
+from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup, Group, require
+from aiotcbatch.entities.indicator import (
+    INDICATOR_CLASSES,
+    CustomIndicator,
+    File,
+    Indicator,
+)
+from aiotcbatch.entities.metadata import Association
+from aiotcbatch.errors import ClosedError, ConfigurationError, ValidationError
+from aiotcbatch.xid import random_xid, unique_xid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["Builder"]
+
+#: drain() gives way to other tasks after this many seconds of encoding.
+SLICE_SECONDS = 0.002
+#: It looks at the clock each time it has encoded this many entities.
+SLICE_ENTITIES = 32
+
+E = TypeVar("E", bound=Entity)
+G = TypeVar("G", bound=Group)
+N = TypeVar("N", bound=Indicator)
+
+
+class _Shelf(Generic[E]):
+    """The entities of one kind: those that are open, and those that are encoded."""
+
+    def __init__(
+        self, buffer: Buffer, view: Callable[[dict[str, Any]], E], store: Callable[[E], None]
+    ) -> None:
+        self.buffer = buffer
+        self.open: dict[str, E] = {}
+        self._view = view
+        self._store = store
+        #: What drain() is at; its entities count as open until they are sealed.
+        self._draining: dict[str, E] = {}
+        self._drained = 0
+
+    def __len__(self) -> int:
+        return len(self.open) + len(self._draining) - self._drained + self.buffer.count
+
+    def find(self, xid: str) -> E | None:
+        """The entity with this xid, opened again if it is encoded; None if there is none."""
+        entity = self.open.get(xid)
+        if entity is not None:
+            return entity
+        if self._draining and (entity := self._draining.get(xid)) and not entity.sealed:
+            return entity
+        if self.buffer.count and (data := self.buffer.remove(xid)) is not None:
+            entity = self.open[xid] = self._view(data)
+            return entity
+        return None
+
+    def discard(self, xid: str) -> bool:
+        """Forget an entity, open or encoded."""
+        found = self.find(xid)
+        if found is None:
+            return False
+        found.seal()
+        self.open.pop(xid, None)
+        return True
+
+    async def drain(self) -> list[ValidationError]:
+        """Encode and seal what is open; what cannot be encoded stays open and is reported."""
+        errors = []
+        while self.open:
+            self._draining, self.open = self.open, {}
+            self._drained = 0
+            try:
+                refused = await self._encode()
+            finally:
+                left = {xid: e for xid, e in self._draining.items() if not e.sealed}
+                self._draining = {}
+                self._drained = 0
+                self.open = left | self.open
+            errors += refused
+            if refused:
+                break
+        return errors
+
+    async def _encode(self) -> list[ValidationError]:
+        errors = []
+        deadline = perf_counter() + SLICE_SECONDS
+        for done, entity in enumerate(list(self._draining.values()), 1):
+            if entity.sealed:  # it was discarded meanwhile
+                self._drained += 1
+                continue
+            try:
+                self._store(entity)
+            except ValidationError as error:
+                errors.append(error)
+            else:
+                entity.seal()
+                self._drained += 1
+            if not done % SLICE_ENTITIES and perf_counter() > deadline:
+                await anyio.lowlevel.checkpoint()
+                deadline = perf_counter() + SLICE_SECONDS
+        return errors
+
+
+class Builder:
+    """
+    Collects groups, indicators and associations.
+
+    Calls that add or change entities are plain methods; ``await drain()`` encodes what is
+    open. Naming an xid again, by whichever interface and whether drained or not, continues
+    that entity until it is submitted.
+
+    Args:
+        validate: False takes every value that can be encoded, as it is given.
+        max_entities_per_job: Groups, indicators and associations in one job at most.
+        max_bytes_per_job: Bytes of one job's document at most.
+        indicator_types: The names of the types that the instance knows, and how many values
+            each has; None if they are not known.
+
+    Raises:
+        ConfigurationError: When a limit is not positive.
+    """
+
+    def __init__(
+        self,
+        *,
+        validate: bool = True,
+        max_entities_per_job: int = 25_000,
+        max_bytes_per_job: int = 75_000_000,
+        indicator_types: Mapping[str, int] | None = None,
+    ) -> None:
+        self._validate = validate
+        self.max_entities_per_job = max_entities_per_job
+        self.max_bytes_per_job = max_bytes_per_job
+        self._custom_types = indicator_types
+        self._groups = _Shelf[Group](GroupBuffer(), self._view_group, self._store_group)
+        self._indicators = _Shelf[Indicator](
+            Buffer(xid_of), self._view_indicator, self._store_indicator
+        )
+        self._associations = Buffer(lambda data: Association.from_dict(data).key)
+        self._drain_lock = anyio.Lock()
+        self._closed = False
+
+    @property
+    def max_entities_per_job(self) -> int:
+        """Groups, indicators and associations in one job at most; the server takes 25,000."""
+        return self._max_entities
+
+    @max_entities_per_job.setter
+    def max_entities_per_job(self, count: int) -> None:
+        self._max_entities = _positive("max_entities_per_job", count, 1)
+
+    @property
+    def max_bytes_per_job(self) -> int:
+        """Bytes of one job's document at most."""
+        return self._max_bytes
+
+    @max_bytes_per_job.setter
+    def max_bytes_per_job(self, nbytes: int) -> None:
+        self._max_bytes = _positive("max_bytes_per_job", nbytes, FRAME_BYTES + 2)
+
+    def __len__(self) -> int:
+        return self.group_len + self.indicator_len
+
+    @property
+    def group_len(self) -> int:
+        """Groups that wait to be submitted."""
+        return len(self._groups)
+
+    @property
+    def indicator_len(self) -> int:
+        """Indicators that wait to be submitted."""
+        return len(self._indicators)
+
+    @property
+    def association_len(self) -> int:
+        """Associations of ``add_association`` that wait to be submitted."""
+        return self._associations.count
+
+    @property
+    def file_len(self) -> int:
+        """File contents that wait for their group to be submitted."""
+        return self._group_buffer.file_count + sum(
+            isinstance(group, FileGroup) and group.file_content is not None
+            for group in self._groups.open.values()
+        )
+
+    @property
+    def _group_buffer(self) -> GroupBuffer:
+        return cast("GroupBuffer", self._groups.buffer)
+
+    # Interface 2
+
+    def group(
+        self, group_type: str, name: str, xid: str | bool | None = True, **fields: Any
+    ) -> Group:
+        """
+        Add a group of any type.
+
+        Args:
+            group_type: The type, such as ``Adversary``, in any letter case.
+            name: Its name.
+            xid: True makes it from type and name, False at random; or the text itself.
+            **fields: Fields of that type by their Python names, such as ``event_date``.
+
+        Returns:
+            The group, the one that was there if the xid is known.
+
+        Raises:
+            ValidationError: When the type is unknown or a value cannot be right.
+        """
+        cls = GROUP_CLASSES[values.group_type(group_type, "group_type")]
+        return self._group(cls, name, xid, fields)
+
+    def indicator(
+        self,
+        indicator_type: str,
+        summary: str | Sequence[str],
+        rating: float | str | None = None,
+        confidence: float | str | None = None,
+        xid: str | bool | None = True,
+        **fields: Any,
+    ) -> Indicator:
+        """
+        Add an indicator of any type, built in or defined by the instance.
+
+        Args:
+            indicator_type: The type, such as ``Address``; built-in ones in any letter case.
+            summary: The value; of a type with several, all of them, as a list or joined
+                by ``" : "``.
+            rating: 0 to 5, such as ``"5.0"``.
+            confidence: 0 to 100, such as ``"100"``.
+            xid: True makes it from type and summary, False at random; or the text itself.
+            **fields: Fields of that type by their Python names, such as ``dns_active``.
+
+        Returns:
+            The indicator, the one that was there if the xid is known.
+
+        Raises:
+            ValidationError: When the type is unknown or a value cannot be right.
+        """
+        name = self.indicator_type(indicator_type)
+        cls = INDICATOR_CLASSES.get(name, CustomIndicator)
+        if not isinstance(summary, str):
+            summary = summaries.join_summary(summary, "summary")
+        return self._indicator(cls, name, summary, rating, confidence, xid, fields)
+
+    def indicator_type(self, name: str) -> str:
+        """
+        Give an indicator type in the spelling of the wire.
+
+        Raises:
+            ValidationError: When the name is not text, or looks like a slip, or the
+                instance's types are known and it is none of them.
+        """
+        known = values.indicator_type(name)
+        if known is not None:
+            return known
+        name = values.text(name, "indicator_type")
+        if not self._validate:
+            return name
+        if self._custom_types is not None:
+            exact = next((t for t in self._custom_types if t.lower() == name.lower()), None)
+            if exact is not None:
+                return exact
+            raise ValidationError(
+                "indicator_type", name, f"one of {', '.join(sorted(self._custom_types))}"
+            )
+        near = values.nearest(name, INDICATOR_CLASSES)
+        if near is not None:
+            raise ValidationError("indicator_type", name, f"{near!r}, or a type of the instance")
+        return name
+
+    # Interface 3
+
+    def add_group(self, group: Mapping[str, Any]) -> Group:
+        """
+        Add a group as the dict that goes over the wire; it is copied.
+
+        Args:
+            group: ``type``, ``name`` and ``xid``, and any other field by its wire name.
+                ``fileContent`` of a Document or Report is uploaded, not sent with it.
+
+        Returns:
+            The group. When the xid is known, what the dict holds is added to that group.
+
+        Raises:
+            ValidationError: When a field is missing or cannot be right.
+        """
+        self._refuse_closed()
+        data, content = raw.group(group, validate=self._validate)
+        known = self._groups.find(data["xid"])
+        if known is not None:
+            raw.merge(known, data)
+            if content is not None and isinstance(known, FileGroup):
+                known.file_content = content
+            return known
+        new = self._view_group(data)
+        if content is not None:
+            new.add_key_value("fileContent", content)
+        self._groups.open[new.xid] = new
+        return new
+
+    def add_indicator(self, indicator: Mapping[str, Any]) -> Indicator:
+        """
+        Add an indicator as the dict that goes over the wire; it is copied.
+
+        Args:
+            indicator: ``type``, ``summary`` and ``xid``, and any other field by its wire name.
+
+        Returns:
+            The indicator. When the xid is known, what the dict holds is added to that one.
+
+        Raises:
+            ValidationError: When a field is missing or cannot be right.
+        """
+        self._refuse_closed()
+        data = raw.indicator(indicator, self.indicator_type, validate=self._validate)
+        known = self._indicators.find(data["xid"])
+        if known is not None:
+            raw.merge(known, data)
+            return known
+        new = self._indicators.open[data["xid"]] = self._view_indicator(data)
+        return new
+
+    def add_association(
+        self, association: Association | Mapping[str, Any] | None = None, /, **fields: Any
+    ) -> Association:
+        """
+        Link two entities of this batch or of the owner.
+
+        Args:
+            association: The link, as an object or as a dict with wire or Python names.
+            **fields: Instead of it, the fields of `Association`.
+
+        Returns:
+            The association; one that was added before, in either direction, counts once.
+
+        Raises:
+            ValidationError: When an end is not named, or a type that is needed is missing.
+        """
+        self._refuse_closed()
+        if association is None:
+            association = Association.from_dict(fields)
+        elif fields:
+            raise ValidationError("fields", fields, "either an association or keywords, not both")
+        elif not isinstance(association, Association):
+            association = Association.from_dict(association)
+        key = association.key
+        if key not in self._associations:
+            self._associations.add(key, encode(association.data))
+        return association
+
+    # What all three do
+
+    def _group(
+        self, cls: type[G], name: str, xid: str | bool | None, fields: Mapping[str, Any]
+    ) -> G:
+        if self._closed:
+            self._refuse_closed()
+        if name.__class__ is not str or not name or not name.isascii():
+            name = values.text(name, "name")
+        xid = self._xid(cls.TYPE, name, xid)
+        known = self._groups.find(xid)
+        if known is None:
+            group = cls({"name": name, "type": cls.TYPE, "xid": xid}, validate=self._validate)
+            if fields:
+                group.put_all(fields)
+            self._groups.open[xid] = group
+            return group
+        if not isinstance(known, cls):
+            raise _taken(known)
+        if fields:
+            known.put_all(fields)
+        known.name = name
+        return known
+
+    def _indicator(
+        self,
+        cls: type[N],
+        kind: str,
+        summary: str | int,
+        rating: Any,
+        confidence: Any,
+        xid: str | bool | None,
+        fields: Mapping[str, Any],
+    ) -> N:
+        if self._closed:
+            self._refuse_closed()
+        summary = cls.normalise(summary, "summary") if self._validate else str(summary)
+        if xid is True or xid is None:
+            xid = unique_xid(kind, summary)
+        else:
+            xid = self._xid(kind, summary, xid)
+        known = self._indicators.find(xid)
+        if known is None:
+            indicator = cls({"type": kind, "summary": summary, "xid": xid}, validate=self._validate)
+        else:
+            indicator = self._same(cls, known, kind, summary)
+        if rating is not None:
+            indicator.rating = rating
+        if confidence is not None:
+            indicator.confidence = confidence
+        if fields:
+            indicator.put_all(fields)
+        if known is None:
+            self._indicators.open[xid] = indicator
+        return indicator
+
+    @staticmethod
+    def _same(kind_of: type[N], known: Indicator, kind: str, summary: str) -> N:
+        """Check that an indicator named again is the same one; a File may gain hashes."""
+        if not isinstance(known, kind_of) or known.type != kind:
+            raise _taken(known)
+        if isinstance(known, File):
+            known.add_hashes(summary)
+        elif known.summary != summary:
+            raise _taken(known)
+        return known
+
+    @staticmethod
+    def _xid(kind: str, name: str, xid: object) -> str:
+        if xid is True or xid is None:
+            return unique_xid(kind, name)
+        if xid is False:
+            return random_xid()
+        return values.text(xid, "xid")
+
+    def discard(self, entity: Entity) -> None:
+        """
+        Forget an entity that waits to be submitted, drained or not.
+
+        Raises:
+            ValidationError: When there is no such entity.
+        """
+        shelf: _Shelf[Any] = self._groups if isinstance(entity, Group) else self._indicators
+        if not shelf.discard(entity.xid):
+            raise ValidationError("entity", entity, "one that waits to be submitted")
+
+    async def drain(self) -> None:
+        """
+        Encode what is open, and seal it: its handles end here.
+
+        It never holds the event loop for more than a few milliseconds, however much there is.
+
+        Raises:
+            ValidationError: When an entity cannot be sent, since a required field is missing
+                or it is larger than a job. It stays open, all others are drained.
+        """
+        async with self._drain_lock:
+            errors = [*await self._groups.drain(), *await self._indicators.drain()]
+        if errors:
+            for error in errors[1:]:
+                errors[0].add_note(f"likewise: {error}")
+            raise errors[0]
+
+    def _view_group(self, data: dict[str, Any]) -> Group:
+        group = GROUP_CLASSES[data["type"]](data, validate=self._validate)
+        if isinstance(group, FileGroup) and (item := self._group_buffer.detach(group.xid)):
+            group.file_content = item.content
+        return group
+
+    def _view_indicator(self, data: dict[str, Any]) -> Indicator:
+        cls = INDICATOR_CLASSES.get(data["type"], CustomIndicator)
+        return cls(data, validate=self._validate)
+
+    def _store_group(self, group: Group) -> None:
+        if self._validate:
+            require(group)
+        data, item = group.data, None
+        if isinstance(group, FileGroup) and group.file_content is not None:
+            item = FileItem(
+                xid=group.xid,
+                type=group.type,
+                content=group.file_content,
+                file_name=group.file_name,
+            )
+        record = self._encode(group)
+        self._group_buffer.add_group(group.xid, record, data.get("associatedGroupXid", ()), item)
+
+    def _store_indicator(self, indicator: Indicator) -> None:
+        self._indicators.buffer.add(
+            indicator.xid,
+            self._encode(indicator),
+            refers="associatedGroups" in indicator.data,
+        )
+
+    def _encode(self, entity: Entity) -> bytes:
+        try:
+            record = encode(entity.data)
+        except (TypeError, orjson.JSONEncodeError) as error:
+            raise ValidationError("data", entity.xid, f"what JSON can hold ({error})") from None
+        if len(record) + FRAME_BYTES > self._max_bytes:
+            raise ValidationError(
+                "data", entity.xid, f"at most max_bytes_per_job, {self._max_bytes} bytes"
+            )
+        return record
+
+    def _cut(self) -> Chunk | None:
+        """Cut the next chunk from what is drained."""
+        return cut_chunk(
+            self._group_buffer,
+            self._indicators.buffer,
+            self._associations,
+            max_count=self._max_entities,
+            max_bytes=self._max_bytes,
+        )
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise ClosedError("the batch is closed; make another one with client.batch()")
+
+
+def _taken(known: Entity) -> ValidationError:
+    return ValidationError("xid", known.xid, f"another one, it is that of {known!r}")
+
+
+def _positive(name: str, value: object, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(name, value, f"a whole number of at least {least}")
+    return value

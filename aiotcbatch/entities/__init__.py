@@ -1,0 +1,1 @@
+"""What users build: typed views over the dicts that go over the wire."""
