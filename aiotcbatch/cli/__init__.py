@@ -17,7 +17,10 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
-        sys.exit("aiotcbatch: the command line is an extra: pip install 'aiotcbatch[cli]'")
+        sys.stderr.write(
+            "aiotcbatch: the command line is an extra: pip install 'aiotcbatch[cli]'\n"
+        )
+        sys.exit(3)
     except KeyboardInterrupt:
         sys.exit(130)
     cli(prog_name="aiotcbatch")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -119,10 +120,11 @@ async def _submit(batch: Batch, steps: Steps) -> list[BatchStatus]:
     groups = steps.add("Submitting", len(batch), "groups")
     files = steps.add("Uploading files", batch.file_len, "files")
     statuses = []
-    async for status in batch.submit_iter():
-        statuses.append(status)
-        groups.advance(handled(status))
-        files.advance(len(status.uploads))
+    async with aclosing(batch.submit_iter()) as ended:
+        async for status in ended:
+            statuses.append(status)
+            groups.advance(handled(status))
+            files.advance(len(status.uploads))
     groups.finish(f"{sum(map(handled, statuses)):,} groups in {len(statuses)} jobs")
     files.finish()
     return statuses

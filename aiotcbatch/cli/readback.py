@@ -198,7 +198,8 @@ def compare(
         The figures, and the differences in words.
     """
     xids = {group.id: group.xid for group in found}
-    types = dict.fromkeys(group.type for group in (*sent, *found))
+    both: list[SourceGroup | FoundGroup] = [*sent, *found]
+    types = dict.fromkeys(group.type for group in both)
     pairs: list[tuple[str, _Things, _Things]] = [
         (type_, _groups(sent, type_), _groups(found, type_)) for type_ in types
     ]

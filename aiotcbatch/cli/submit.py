@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +61,8 @@ async def submit(display: Display, asked: Submission) -> int:
         The exit code.
     """
     size = total_size(asked.files)
+    if STDIN in asked.files and sys.stdin.isatty():
+        display.remark("Reading from the keyboard; Ctrl-D ends it.")
     statuses: list[BatchStatus] = []
     async with Client.from_env() as client:
         batch = client.batch(asked.owner, halt_on_error=asked.halt_on_error, **asked.job)
@@ -66,11 +70,12 @@ async def submit(display: Display, asked: Submission) -> int:
             refused = await _read(batch, asked, steps, size)
             waiting = len(batch) + batch.association_len
             step = steps.add("Submitting", waiting, "entities")
-            async for status in batch.submit_iter():
-                statuses.append(status)
-                step.advance(handled(status))
-                if asked.as_json:
-                    display.result(orjson.dumps(status, default=str).decode())
+            async with aclosing(batch.submit_iter(halt_on_error=asked.halt_on_error)) as ended:
+                async for status in ended:
+                    statuses.append(status)
+                    step.advance(handled(status))
+                    if asked.as_json:
+                        display.result(orjson.dumps(status, default=str).decode())
             step.finish()
     for error in refused:
         display.error(error.message)
