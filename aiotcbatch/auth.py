@@ -1,0 +1,155 @@
+"""Credentials: what proves to ThreatConnect who is asking."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import anyio
+
+from aiotcbatch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+__all__ = ["Auth", "HmacAuth", "TokenAuth"]
+
+
+class Auth(ABC):
+    """
+    What a transport asks of credentials; derive from it for a scheme of your own.
+
+    The order of calls for one request is `prepare`, `headers`, and `refresh` if the answer is 401.
+    """
+
+    async def prepare(self) -> None:  # noqa: B027 - most schemes have nothing to prepare
+        """Get ready to sign: awaited before every send, so it must be quick when all is there."""
+
+    @abstractmethod
+    def headers(self, method: str, raw_path_qs: str, timestamp: int) -> Mapping[str, str]:
+        """
+        Give the headers that authorise one request.
+
+        Args:
+            method: HTTP method, upper case.
+            raw_path_qs: Path and query exactly as they stand on the request line.
+            timestamp: Now, in whole seconds since 1970.
+
+        Returns:
+            Header names and values.
+        """
+
+    async def refresh(self, refused: Mapping[str, str]) -> bool:
+        """
+        React to a 401.
+
+        Args:
+            refused: The headers that the server did not accept. Requests that were under way
+                when the credentials were renewed can be told by them from a true refusal.
+
+        Returns:
+            Whether other credentials are there now, so that one more try may help.
+        """
+        del refused
+        return False
+
+
+class HmacAuth(Auth):
+    """
+    An access id with its secret key: every request is signed.
+
+    Source: ThreatConnect REST API, authentication. The signature covers path, query, method and
+    timestamp; the server refuses timestamps that are more than five minutes off its own clock.
+
+    Args:
+        access_id: The API user's access id.
+        secret_key: Its secret key.
+
+    Raises:
+        ConfigurationError: When one of them is empty or has white space around it.
+    """
+
+    __slots__ = ("_key", "access_id")
+
+    def __init__(self, access_id: str, secret_key: str) -> None:
+        self.access_id = _header_text("access_id", access_id)
+        self._key = _header_text("secret_key", secret_key).encode()
+
+    def headers(self, method: str, raw_path_qs: str, timestamp: int) -> Mapping[str, str]:
+        """Sign one request; see `Auth.headers`."""
+        message = f"{raw_path_qs}:{method}:{timestamp}".encode()
+        digest = hmac.digest(self._key, message, "sha256")
+        signature = base64.b64encode(digest).decode("ascii")
+        return {
+            "Timestamp": str(timestamp),
+            "Authorization": f"TC {self.access_id}:{signature}",
+        }
+
+    def __repr__(self) -> str:
+        return f"<HmacAuth {self.access_id}>"
+
+
+class TokenAuth(Auth):
+    """
+    An API token, or a coroutine function that supplies one.
+
+    Source: ThreatConnect REST API, authentication. The token is opaque. A supplier is asked
+    before the first request, and again when the server answers 401 to the token it gave;
+    requests that fail together ask it once.
+
+    Args:
+        token: The token, or a function without arguments whose awaited result is one.
+
+    Raises:
+        ConfigurationError: When the token is empty or has white space around it.
+    """
+
+    __slots__ = ("_asking", "_supplier", "_token")
+
+    def __init__(self, token: str | Callable[[], Awaitable[str]]) -> None:
+        self._token: str | None = None
+        self._supplier: Callable[[], Awaitable[str]] | None = None
+        self._asking = anyio.Lock()
+        if callable(token):
+            self._supplier = token
+        else:
+            self._token = _header_text("token", token)
+
+    async def prepare(self) -> None:
+        """Ask the supplier for the first token; see `Auth.prepare`."""
+        if self._token is None and self._supplier is not None:
+            async with self._asking:
+                if self._token is None:
+                    self._token = _header_text("token", await self._supplier())
+
+    def headers(self, method: str, raw_path_qs: str, timestamp: int) -> Mapping[str, str]:
+        """Give the token; see `Auth.headers`."""
+        del method, raw_path_qs, timestamp
+        return {"Authorization": f"TC-Token {self._token or ''}"}
+
+    async def refresh(self, refused: Mapping[str, str]) -> bool:
+        """Ask the supplier again, unless that was done meanwhile; see `Auth.refresh`."""
+        if self._supplier is None:
+            return False
+        async with self._asking:
+            if self.headers("", "", 0) == refused:
+                self._token = _header_text("token", await self._supplier())
+            return self.headers("", "", 0) != refused
+
+    def __repr__(self) -> str:
+        return "<TokenAuth of a supplier>" if self._supplier else "<TokenAuth>"
+
+
+def _header_text(field: str, value: object) -> str:
+    """Refuse what cannot go into a header, without ever showing it."""
+    accepted = "printable ASCII text without white space around it"
+    if not isinstance(value, str):
+        raise ConfigurationError(field, type(value).__name__, accepted)
+    if not value or value != value.strip():
+        shown = "text with white space around it" if value else ""
+        raise ConfigurationError(field, shown, accepted)
+    if not (value.isascii() and value.isprintable()):
+        raise ConfigurationError(field, "text with other characters", accepted)
+    return value

@@ -1,0 +1,354 @@
+"""The client: one session with one ThreatConnect instance."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from aiotcbatch.answers import unreadable
+from aiotcbatch.auth import Auth, HmacAuth, TokenAuth
+from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.http import Settings, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+    from typing import Self, Unpack
+
+    from aiohttp import ClientSession
+
+    from aiotcbatch.answers import Answer
+    from aiotcbatch.settings import Options
+
+__all__ = ["AttributeType", "Client", "IndicatorType", "Owner"]
+
+#: The most that the server gives in one page.
+_PAGE = "10000"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """
+    Who holds data: an Organization, a Community or a Source.
+
+    Source: v2 API, owners.
+    """
+
+    id: int
+    name: str
+    #: ``Organization``, ``Community`` or ``Source``.
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorType:
+    """
+    A type of indicators, built in or custom.
+
+    Source: v2 API, indicator types. The server sends booleans as strings.
+    """
+
+    #: As it stands in a batch document, for instance ``Registry Key``.
+    name: str
+    #: Whether it is kept as custom types are; ASN and Mutex are such types too.
+    custom: bool
+    #: Whether it can be found in free text.
+    parsable: bool
+    #: ``upper``, ``lower`` or ``sensitive``, "" if the server does not say.
+    case_preference: str
+    #: Its segment in v2 paths, for instance ``registryKeys``.
+    api_branch: str
+    #: Its name in v2 answers, for instance ``registryKey``.
+    api_entity: str
+    #: What its one to three values are called; empty for the five basic types.
+    value_labels: tuple[str, ...]
+    #: ``text`` or ``selectone`` for each value.
+    value_types: tuple[str, ...]
+    #: What each ``selectone`` value may be; empty for text.
+    value_options: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeType:
+    """
+    A type of attributes.
+
+    Source: v3 API, attribute types.
+    """
+
+    id: int
+    name: str
+    description: str
+    #: Characters that a value has at most.
+    max_size: int | None
+    allow_markdown: bool
+    #: What the server says when a value is refused.
+    error_message: str
+    #: ``SelectOne`` and the like, "" if any text will do.
+    rule_type: str
+    #: The text of the rule.
+    rule_text: str
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What a value may be, empty unless the rule is a choice."""
+        return _split(self.rule_text) if self.rule_type == "SelectOne" else ()
+
+
+class Client:
+    """
+    One session with one ThreatConnect instance.
+
+    It is a context manager, and can be closed by hand with `aclose` as well; closing twice is
+    harmless. Nothing is sent before the first call that needs an answer.
+
+    Args:
+        api_url: URL of the API, such as ``https://host/api``.
+        auth: Credentials: `HmacAuth` or `TokenAuth`.
+        settings: How to reach it, as one value.
+        session: A session of your own, which is not closed here; its connector decides about TLS,
+            connections and proxies.
+        **options: Fields of `Settings`, over those of `settings`.
+
+    Raises:
+        ConfigurationError: When a setting cannot be right.
+    """
+
+    def __init__(
+        self,
+        api_url: str,
+        auth: Auth,
+        *,
+        settings: Settings | None = None,
+        session: ClientSession | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self.transport = Transport(api_url, auth, merged(settings, options), session=session)
+        self._asking = anyio.Lock()
+        self._indicator_types: tuple[IndicatorType, ...] | None = None
+
+    @classmethod
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        settings: Settings | None = None,
+        session: ClientSession | None = None,
+        **options: Unpack[Options],
+    ) -> Self:
+        """
+        Make a client from environment variables.
+
+        ``TC_API_PATH`` is the URL of the API. The credentials are ``TC_TOKEN``, or
+        ``TC_API_ACCESS_ID`` with ``TC_API_SECRET_KEY``; where all are there, the token is used.
+        White space around a value is ignored.
+
+        Args:
+            environ: The variables, by default those of this process.
+            settings: As in the constructor.
+            session: As in the constructor.
+            **options: As in the constructor.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: When a variable is missing or cannot be right; it is named.
+        """
+        variables = os.environ if environ is None else environ
+        api_url = _variable(
+            variables, "TC_API_PATH", "the url of the API, such as https://host/api"
+        )
+        return cls(api_url, _credentials(variables), settings=settings, session=session, **options)
+
+    async def owners(self) -> list[Owner]:
+        """
+        List the owners that these credentials may see.
+
+        It is also the quickest way to learn whether the URL and the credentials are right.
+
+        Returns:
+            The owners, in the server's order.
+
+        Raises:
+            ResponseError: When the server refuses.
+            TransportError: When it cannot be reached.
+        """
+        answer = await self.transport.request("GET", "/v2/owners")
+        return [
+            Owner(_number(item.get("id")) or 0, _text(item, "name"), _text(item, "type"))
+            for item in _items(answer, "owner")
+        ]
+
+    async def indicator_types(self) -> list[IndicatorType]:
+        """
+        List the indicator types of the instance, custom ones included.
+
+        The server is asked once per client.
+
+        Returns:
+            The types, in the server's order.
+
+        Raises:
+            ResponseError: When the server refuses.
+            TransportError: When it cannot be reached.
+        """
+        async with self._asking:
+            if self._indicator_types is None:
+                answer = await self.transport.request("GET", "/v2/types/indicatorTypes")
+                items = _items(answer, "indicatorType")
+                self._indicator_types = tuple(_indicator_type(item) for item in items)
+        return list(self._indicator_types)
+
+    async def attribute_types(self) -> list[AttributeType]:
+        """
+        List the attribute types of the instance.
+
+        Returns:
+            The types, in the server's order.
+
+        Raises:
+            ResponseError: When the server refuses.
+            TransportError: When it cannot be reached.
+        """
+        found: list[AttributeType] = []
+        path: str | None = f"/v3/attributeTypes?resultLimit={_PAGE}"
+        seen: set[str] = set()
+        while path is not None:
+            seen.add(path)
+            answer = await self.transport.request("GET", path)
+            found.extend(_attribute_type(item) for item in _page(answer))
+            path = self._next_page(answer, seen)
+        return found
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<Client of {str(self.transport)[1:-1]}>"
+
+    def _next_page(self, answer: Answer, seen: set[str]) -> str | None:
+        link = answer.json().get("next")
+        if not link:
+            return None
+        path = self.transport.path_of(link) if isinstance(link, str) else None
+        if path is None:
+            raise unreadable(answer, "the next page is on another server", transient=False)
+        if path in seen:
+            raise unreadable(answer, "the next page is one that was there before", transient=False)
+        return path
+
+
+def merged(settings: Settings | None, options: Options) -> Settings:
+    """Put options over settings, checking the result."""
+    return Settings(**{**vars(settings or Settings()), **options})
+
+
+def _variable(environ: Mapping[str, str], name: str, accepted: str) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise ConfigurationError(name, environ.get(name), accepted, about="environment")
+    return value
+
+
+def _credentials(environ: Mapping[str, str]) -> Auth:
+    token = environ.get("TC_TOKEN", "").strip()
+    if token:
+        return TokenAuth(token)
+    if not environ.get("TC_API_ACCESS_ID") and not environ.get("TC_API_SECRET_KEY"):
+        accepted = "an API token, or TC_API_ACCESS_ID and TC_API_SECRET_KEY instead"
+        raise ConfigurationError("TC_TOKEN", None, accepted, about="environment")
+    access_id = _variable(environ, "TC_API_ACCESS_ID", "the access id that belongs to the key")
+    secret_key = _variable(environ, "TC_API_SECRET_KEY", "the secret key of the access id")
+    return HmacAuth(access_id, secret_key)
+
+
+def _items(answer: Answer, name: str) -> list[dict[str, Any]]:
+    """Take the objects out of a v2 answer, where a single one stands for itself."""
+    value = answer.json()
+    data = value.get("data") if isinstance(value, dict) else None
+    found = data.get(name) if isinstance(data, dict) else None
+    items = [found] if isinstance(found, dict) else found
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise unreadable(answer, f"the answer has no data.{name}")
+    return items
+
+
+def _page(answer: Answer) -> list[dict[str, Any]]:
+    """Take the objects out of a page of a v3 answer."""
+    value = answer.json()
+    items = value.get("data") if isinstance(value, dict) else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise unreadable(answer, "the answer has no list called data")
+    return items
+
+
+def _indicator_type(item: dict[str, Any]) -> IndicatorType:
+    numbers = [n for n in (1, 2, 3) if _text(item, f"value{n}Label")]
+    return IndicatorType(
+        name=_text(item, "name"),
+        custom=_flag(item.get("custom")),
+        parsable=_flag(item.get("parsable")),
+        case_preference=_text(item, "casePreference"),
+        api_branch=_text(item, "apiBranch"),
+        api_entity=_text(item, "apiEntity"),
+        value_labels=tuple(_text(item, f"value{n}Label") for n in numbers),
+        value_types=tuple(_text(item, f"value{n}Type") for n in numbers),
+        value_options=tuple(_split(_text(item, f"value{n}Option")) for n in numbers),
+    )
+
+
+def _attribute_type(item: dict[str, Any]) -> AttributeType:
+    rule = item.get("validationRule")
+    rule = rule if isinstance(rule, dict) else {}
+    return AttributeType(
+        id=_number(item.get("id")) or 0,
+        name=_text(item, "name"),
+        description=_text(item, "description"),
+        max_size=_number(item.get("maxSize")),
+        allow_markdown=_flag(item.get("allowMarkdown")),
+        error_message=_text(item, "errorMessage"),
+        rule_type=_text(rule, "type"),
+        rule_text=_text(rule, "text"),
+    )
+
+
+def _text(item: dict[str, Any], name: str) -> str:
+    value = item.get(name)
+    return "" if value is None else str(value)
+
+
+def _flag(value: object) -> bool:
+    return str(value).lower() == "true"
+
+
+def _number(value: object) -> int | None:
+    """Read a number that may come as text."""
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and value.isdecimal() else None
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(_choices(text))
+
+
+def _choices(text: str) -> Iterator[str]:
+    for choice in text.split(";"):
+        if choice.strip():
+            yield choice.strip()

@@ -1,0 +1,104 @@
+"""Failures: what the errors of aiohttp and of the system mean to a caller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from aiotcbatch.errors import (
+    ConnectError,
+    ConnectionLostError,
+    RequestTimeoutError,
+    UnreadableAnswerError,
+)
+
+if TYPE_CHECKING:
+    from aiotcbatch.errors import AiotcbatchError
+
+__all__ = ["map_error"]
+
+_Kind: TypeAlias = type[
+    ConnectError | ConnectionLostError | RequestTimeoutError | UnreadableAnswerError
+]
+
+#: What each error below means to the caller, most specific first.
+_MEANINGS: tuple[tuple[type[Exception], _Kind, str], ...] = (
+    (
+        aiohttp.ClientConnectorCertificateError,
+        ConnectError,
+        "the certificate does not verify. Set verify to the bundle of your authority",
+    ),
+    (aiohttp.ServerFingerprintMismatch, ConnectError, "the certificate is another one"),
+    (aiohttp.ClientSSLError, ConnectError, "no TLS. Check that this port speaks https"),
+    (aiohttp.ClientProxyConnectionError, ConnectError, "the proxy is not there. Check its url"),
+    (
+        aiohttp.ClientHttpProxyError,
+        ConnectError,
+        "the proxy refuses. Check its url and credentials",
+    ),
+    (aiohttp.ClientConnectorDNSError, ConnectError, "the host is unknown. Check the API url"),
+    (
+        aiohttp.ClientConnectorError,
+        ConnectError,
+        "no connection. Check the API url, and that the server is up",
+    ),
+    (
+        aiohttp.ConnectionTimeoutError,
+        ConnectError,
+        "no connection in time. Check the API url, firewalls and proxies",
+    ),
+    (aiohttp.InvalidURL, ConnectError, "the url is malformed"),
+    (aiohttp.NonHttpUrlClientError, ConnectError, "the url is not one of http"),
+    (
+        TimeoutError,
+        RequestTimeoutError,
+        "no progress for as long as the timeout allows. Try again, or raise timeout",
+    ),
+    (
+        aiohttp.ClientResponseError,
+        UnreadableAnswerError,
+        "what answers does not speak HTTP as it should. Check the API url and the proxies",
+    ),
+    (aiohttp.ClientPayloadError, ConnectionLostError, "the connection broke within the answer"),
+    (
+        aiohttp.ClientError,
+        ConnectionLostError,
+        "the connection broke. If it does so at every upload, the server may refuse its size",
+    ),
+    (OSError, ConnectionLostError, "the connection broke"),
+)
+
+
+def map_error(error: Exception, method: str, url: str) -> AiotcbatchError:
+    """
+    Turn an error of aiohttp or the system into one of ours.
+
+    Args:
+        error: What was raised; credentials are taken out of it.
+        method: HTTP method.
+        url: What was asked.
+
+    Returns:
+        The error to raise from it.
+    """
+    kind, meaning = next(
+        (kind, meaning) for low, kind, meaning in _MEANINGS if isinstance(error, low)
+    )
+    if isinstance(error, aiohttp.ClientResponseError):
+        info = error.request_info
+        bare = aiohttp.RequestInfo(info.url, info.method, CIMultiDictProxy(CIMultiDict()), info.url)
+        error.request_info, error.args = bare, (bare, ())
+    detail = " ".join(_detail(error).split())[:300]
+    return kind(f"{method} {url}: {meaning} ({detail}).", method=method, url=url)
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"{error.host}:{error.port}, {error.os_error.strerror or error.os_error}"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{error.status}, {error.message}"
+    return str(error) or type(error).__name__
