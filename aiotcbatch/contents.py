@@ -13,7 +13,7 @@ __all__ = ["Content", "FileContent", "FileItem"]
 Content = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]
 
 #: The same, or a callable that is given the xid and returns it, or None for no file.
-FileContent = Content | Callable[[str], Content | None | Awaitable[Content | None]]
+FileContent = Content | Callable[[str], Content | Awaitable[Content | None] | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,7 @@ def add_label(
     color: str | None,
 ) -> SecurityLabel:
     """Put a label on an entity's or an attribute's wire dict, once."""
+    entity.data.get("securityLabel")  # a sealed entity refuses here
     name = entity.checked(values.label_name, name, "name")
     description = entity.checked(values.any_text, description, "description")
     color = entity.checked(values.label_color, color, "color")
