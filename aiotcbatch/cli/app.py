@@ -78,6 +78,12 @@ def _sandbox_options(function: F) -> F:
             help="Keep everything in this SQLite file.  [default: in memory]",
         ),
         click.option(
+            "--seed",
+            type=int,
+            metavar="N",
+            help="Make up the same credentials for the same number.  [default: new ones]",
+        ),
+        click.option(
             "--port",
             type=click.IntRange(0, 65535),
             metavar="N",
@@ -248,6 +254,7 @@ def _sandbox(
     owners: tuple[str, ...],
     *,
     port: int,
+    seed: int | None,
     db: str | None,
     entities_per_second: float | None,
     latency: float,
@@ -257,6 +264,7 @@ def _sandbox(
     return Sandbox(
         owners=list(owners),
         port=port,
+        seed=seed,
         db=db or ":memory:",
         entities_per_second=entities_per_second,
         latency=latency,

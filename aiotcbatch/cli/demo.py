@@ -20,7 +20,6 @@ from aiotcbatch.cli.run import SOME_FAILED
 from aiotcbatch.cli.serve import environment, page
 from aiotcbatch.cli.submit import handled, report
 from aiotcbatch.client import Client
-from aiotcbatch.http import Transport
 from aiotcbatch.sources import attack
 from aiotcbatch.sources.mapping import shorten
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from aiotcbatch.batch import Batch
     from aiotcbatch.cli.display import Display, Steps
     from aiotcbatch.cli.readback import Comparison, FoundGroup
+    from aiotcbatch.http import Transport
     from aiotcbatch.results import BatchStatus
     from aiotcbatch.sandbox import Sandbox
 
@@ -79,7 +79,7 @@ async def demo(display: Display, sandbox: Sandbox, asked: Demo) -> int:
                 batch = client.batch(asked.owner, max_entities_per_job=asked.entities_per_job)
                 await _build(batch, knowledge, steps)
                 statuses = await _submit(batch, steps)
-            found, files = await _read_back(sandbox, asked.owner, knowledge, steps)
+                found, files = await _read_back(client.transport, asked.owner, knowledge, steps)
         comparison = readback.compare(
             knowledge.groups, found, sent_files=await _files(knowledge), found_files=files
         )
@@ -131,20 +131,16 @@ async def _submit(batch: Batch, steps: Steps) -> list[BatchStatus]:
 
 
 async def _read_back(
-    sandbox: Sandbox, owner: str, knowledge: attack.Attack, steps: Steps
+    transport: Transport, owner: str, knowledge: attack.Attack, steps: Steps
 ) -> tuple[list[FoundGroup], dict[str, bytes]]:
     """Ask the server for everything that it has, over the HTTP API."""
-    transport = Transport(sandbox.api_url, sandbox.auth)
-    try:
-        step = steps.add("Reading back", len(knowledge.groups), "groups")
-        found = await readback.read_groups(transport, owner, on_page=step.advance)
-        step.finish()
-        reports = [group.xid for group in knowledge.groups if group.file_content is not None]
-        step = steps.add("Fetching files", len(reports), "files")
-        files = await readback.read_files(transport, owner, reports, on_file=step.advance)
-        step.finish()
-    finally:
-        await transport.aclose()
+    step = steps.add("Reading back", len(knowledge.groups), "groups")
+    found = await readback.read_groups(transport, owner, on_page=step.advance)
+    step.finish()
+    reports = [group.xid for group in knowledge.groups if group.file_content is not None]
+    step = steps.add("Fetching files", len(reports), "files")
+    files = await readback.read_files(transport, owner, reports, on_file=step.advance)
+    step.finish()
     return found, files
 
 

@@ -58,12 +58,14 @@ Exit codes:
   130  interrupted by Ctrl-C (143: by SIGTERM)
 """
 
-_BY_TYPE: tuple[tuple[type[AiotcbatchError], int], ...] = (
+#: The most special first. Some errors of the library are an OSError too, as timeouts are.
+_BY_TYPE: tuple[tuple[type[Exception], int], ...] = (
     (TransportError, 4),
     (ResponseError, 5),
     (JobError, 6),
     (FileUploadError, 6),
     (AiotcbatchError, _SETTING_OR_DATA),
+    (OSError, _SETTING_OR_DATA),
 )
 
 
@@ -134,8 +136,9 @@ def _tell(display: Display, error: BaseException, *, debug: bool) -> int:
     for leaf in leaves:
         if isinstance(leaf, AiotcbatchError):
             display.error(leaf.message, _done_until(leaf))
-        elif isinstance(leaf, OSError) and leaf.filename:
-            display.error(f"{leaf.filename}: {leaf.strerror}")
+        elif isinstance(leaf, OSError):
+            name = f"{leaf.filename}: " if leaf.filename else ""
+            display.error(f"{name}{leaf.strerror or leaf}")
         else:
             hint = "" if debug else " Run it again with --debug to see where."
             display.error(f"this is a bug in aiotcbatch: {type(leaf).__name__}: {leaf}.{hint}")
@@ -171,6 +174,4 @@ def exit_code(error: BaseException) -> int:
     Returns:
         The code, as the module's docstring lists them.
     """
-    if isinstance(error, OSError) and error.filename and not isinstance(error, AiotcbatchError):
-        return _SETTING_OR_DATA
     return next((code for type_, code in _BY_TYPE if isinstance(error, type_)), _BUG)

@@ -51,12 +51,8 @@ def environment(sandbox: Sandbox, owner: str) -> tuple[str, ...]:
     Returns:
         One ``export`` a line.
     """
-    return (
-        f"export TC_API_PATH={sandbox.api_url}",
-        f"export TC_API_ACCESS_ID={sandbox.access_id}",
-        f"export TC_API_SECRET_KEY={sandbox.secret_key}",
-        f"export TC_OWNER={shlex.quote(owner)}",
-    )
+    variables = sandbox.environment | {"TC_OWNER": owner}
+    return tuple(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
 
 
 def page(sandbox: Sandbox) -> str:
