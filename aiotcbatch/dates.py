@@ -39,7 +39,7 @@ _WIRE_LENGTH = 20
 _MONTH_LENGTH = 7  # 2017-02
 _DATE_LENGTH = 10  # 2017-02-02
 #: Runs of digits that are a calendar date, by their length; all others are an epoch.
-_CALENDAR_DIGITS = {4: "%Y", 8: "%Y%m%d", 14: "%Y%m%d%H%M%S"}
+_CALENDAR_DIGITS = {4: "%Y", 7: "%Y%j", 8: "%Y%m%d", 14: "%Y%m%d%H%M%S"}
 _EPOCH_DIGITS = 17
 _EPOCH_WITH_FRACTION = re.compile(r"[0-9]{9,17}\.[0-9]{1,9}")
 
@@ -66,7 +66,8 @@ def to_wire(value: Any, field: str = "date", now: Callable[[], datetime] | None 
     An offset is converted, not dropped; what has none is UTC; fractions of a second are cut off.
     A number is an epoch, by its magnitude: below 10**11 seconds (until the year 5138), below
     10**14 milliseconds and below 10**17 microseconds (both since March 1973). A text of digits is
-    the same, save that 4, 8 and 14 digits are a year, a day and a second: ``20170202010203``.
+    the same, save that 4, 7, 8 and 14 digits are a year, a day of a year, a day and a second:
+    ``2017``, ``2017033``, ``20170202``, ``20170202010203``.
     ``yesterday`` and ``tomorrow`` keep the time of day; of dates written with slashes the month is
     first unless it cannot be.
 

@@ -143,7 +143,7 @@ def cidr(value: Any, field: str) -> str:
 
 _LONGEST_NAME = 253
 #: A name in lower case; underscores, and hyphens at the ends of labels, are in real names.
-_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*+[a-z0-9_-]{1,63}+\.?+").fullmatch
+_NAME = re.compile(r"[a-z0-9_-]{1,63}+(?:\.[a-z0-9_-]{1,63}+)*+\.?+").fullmatch
 
 
 def host(value: Any, field: str) -> str:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GROUP_TYPE_NAMES",
+    "MAX_CONFIDENCE",
+    "MAX_RATING",
     "MAX_TAG_LENGTH",
     "any_integer",
     "any_text",
@@ -60,8 +62,8 @@ MAX_TAG_LENGTH = 128
 #: Every group type in lower case.
 GROUP_TYPE_NAMES = frozenset(group.name.lower() for group in GROUP_TYPES)
 
-_MAX_RATING = 5.0
-_MAX_CONFIDENCE = 100
+MAX_RATING = 5.0
+MAX_CONFIDENCE = 100
 _MAX_INTEGER = 2**63 - 1  # JSON encoders and the server's language agree up to here
 _MAX_DIGITS = 20
 _COLOR_LENGTH = 6
@@ -185,7 +187,7 @@ def rating(value: Any, field: str) -> float:
         ValidationError: When it is not within 0 and 5.
     """
     number = value if value.__class__ is float else _number(value)
-    if 0.0 <= number <= _MAX_RATING:
+    if 0.0 <= number <= MAX_RATING:
         return abs(number)  # -0.0 is 0.0
     raise ValidationError(field, value, _RATING)
 
@@ -198,7 +200,7 @@ def confidence(value: Any, field: str) -> int:
         ValidationError: When it is not a whole number within 0 and 100.
     """
     number = value if value.__class__ is int else _whole(value)
-    if number is not None and 0 <= number <= _MAX_CONFIDENCE:
+    if number is not None and 0 <= number <= MAX_CONFIDENCE:
         return number
     raise ValidationError(field, value, _CONFIDENCE)
 
