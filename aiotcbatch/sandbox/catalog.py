@@ -1,0 +1,61 @@
+"""What one sandbox knows of types: the defaults and what its owner added, ready to be looked up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiotcbatch.sandbox import vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from aiotcbatch.sandbox.vocabulary import AssociationType, AttributeType, IndicatorType
+
+__all__ = ["Catalog"]
+
+
+class Catalog:
+    """
+    The types of one instance.
+
+    Args:
+        indicator_types: Custom indicator types, beside the default ones.
+        attribute_types: Attribute types, beside the default ones; one of the same name wins.
+        association_types: Association types, beside the default ones.
+        techniques: ATT&CK technique ids and names, beside the default ones.
+    """
+
+    def __init__(
+        self,
+        indicator_types: Iterable[IndicatorType] = (),
+        attribute_types: Iterable[AttributeType] = (),
+        association_types: Iterable[AssociationType] = (),
+        techniques: Mapping[str, str] | None = None,
+    ) -> None:
+        own = {kind.name: kind for kind in (*vocabulary.INDICATOR_TYPES, *indicator_types)}
+        self.indicators: tuple[IndicatorType, ...] = tuple(own.values())
+        self._indicators = {kind.name.lower(): kind for kind in self.indicators}
+        self.attributes: dict[str, AttributeType] = {
+            kind.name: kind for kind in (*vocabulary.ATTRIBUTE_TYPES, *attribute_types)
+        }
+        self.associations: tuple[AssociationType, ...] = (
+            *vocabulary.ASSOCIATION_TYPES,
+            *association_types,
+        )
+        self.techniques: dict[str, str] = {**vocabulary.TECHNIQUES, **(techniques or {})}
+        self._groups = {name.lower(): name for name in vocabulary.GROUP_BRANCHES}
+
+    def indicator(self, name: str) -> IndicatorType | None:
+        """Return the indicator type of a name in any letter case."""
+        return self._indicators.get(name.lower())
+
+    def group(self, name: str) -> str | None:
+        """Return the proper name of a group type given in any letter case."""
+        return self._groups.get(name.lower())
+
+    def technique(self, tag: str) -> str | None:
+        """Return the id of the technique that a tag stands for, if it does."""
+        for technique_id, name in self.techniques.items():
+            if tag in {name, f"{technique_id} - {name}"}:
+                return technique_id
+        return None

@@ -1,0 +1,123 @@
+"""Where the sandbox takes the time from, so that a test can hold it in its hand."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+import anyio
+import anyio.lowlevel
+
+__all__ = ["Clock", "ManualClock", "SystemClock", "iso"]
+
+
+class Clock(Protocol):
+    """What the sandbox asks for the time, and how it waits."""
+
+    def time(self) -> float:
+        """Return seconds since the epoch."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when so many seconds have passed on this clock."""
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def time(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in real time."""
+        await anyio.sleep(seconds)
+
+
+class ManualClock:
+    """
+    A clock that stands still until it is moved.
+
+    Args:
+        start: The time that it shows at first, in seconds since the epoch.
+        auto: Whether a sleeper moves it: then every sleep ends at once and the clock has moved on
+            by its length, so that slow things take no time but show that they would.
+    """
+
+    def __init__(self, start: float = 1_700_000_000.0, *, auto: bool = False) -> None:
+        self._now = start
+        self._auto = auto
+        self._lock = threading.Lock()
+        self._sleepers: list[tuple[float, int, asyncio.Event, asyncio.AbstractEventLoop]] = []
+        self._count = 0
+
+    def time(self) -> float:
+        """Return the time that it shows."""
+        return self._now
+
+    @property
+    def sleepers(self) -> int:
+        """How many tasks wait for it to move."""
+        return len(self._sleepers)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until it was moved so far, or move it if it is an automatic one."""
+        if self._auto or seconds <= 0:
+            self.advance(max(0.0, seconds))
+            await anyio.lowlevel.checkpoint()
+            return
+        event = asyncio.Event()
+        entry = (self._now + seconds, self._next(), event, asyncio.get_running_loop())
+        with self._lock:
+            heapq.heappush(self._sleepers, entry)
+        try:
+            await event.wait()
+        finally:
+            with self._lock:
+                if entry in self._sleepers:
+                    self._sleepers.remove(entry)
+                    heapq.heapify(self._sleepers)
+
+    def advance(self, seconds: float) -> None:
+        """
+        Move it on and wake whoever waited for that; callable from any thread.
+
+        Args:
+            seconds: How far.
+        """
+        with self._lock:
+            self._now += seconds
+            due = []
+            while self._sleepers and self._sleepers[0][0] <= self._now:
+                due.append(heapq.heappop(self._sleepers))
+        for _, _, event, loop in due:
+            loop.call_soon_threadsafe(event.set)
+
+    def set(self, now: float) -> None:
+        """
+        Put it to a time, forwards or backwards.
+
+        Args:
+            now: Seconds since the epoch.
+        """
+        self.advance(now - self._now)
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+
+def iso(moment: float) -> str:
+    """
+    Write a time as the API does.
+
+    Args:
+        moment: Seconds since the epoch.
+
+    Returns:
+        The time in UTC, as ``2026-01-31T13:05:00Z``.
+    """
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

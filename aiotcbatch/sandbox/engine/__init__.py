@@ -1,0 +1,1 @@
+"""The batch engine: from a document to rows, with the rules of the API."""

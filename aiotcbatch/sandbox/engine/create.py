@@ -1,0 +1,163 @@
+"""Creating and updating the groups and indicators of a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from aiotcbatch.sandbox.engine.batch import StopError, unread, xid_of
+from aiotcbatch.sandbox.engine.files import FileMerger
+from aiotcbatch.sandbox.engine.incoming import Incoming, MalformedError, RefusedError
+from aiotcbatch.sandbox.engine.writer import Plan, Writer
+from aiotcbatch.sandbox.store import entities as table
+
+if TYPE_CHECKING:
+    from aiotcbatch.sandbox.engine.batch import Context
+    from aiotcbatch.sandbox.engine.document import Item
+    from aiotcbatch.sandbox.store.database import Connection
+
+__all__ = ["Creator"]
+
+
+class Creator:
+    """
+    Writes entities in runs of which no two are the same, so that each run is matched at once.
+
+    Args:
+        context: The job's tools.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._report = context.report
+        self._writer = Writer(
+            context.store,
+            context.owner_id,
+            context.config,
+            absent_clears=context.settings.absent_clears,
+        )
+        self._files = FileMerger(context, self._writer)
+        self._ready: list[Incoming] = []
+        self._names: set[str] = set()
+        self._first = 0
+        #: Entities whose links are still to be written.
+        self.linked: list[Incoming] = []
+
+    def process(self, connection: Connection, batch: list[Item]) -> None:
+        """
+        Write a run of elements of one section.
+
+        Raises:
+            StopError: The job stops at one of them.
+        """
+        self._first = batch[0].position
+        section = batch[0].section
+        read = self._context.reader(section).read
+        limit = self._context.settings.max_indicators if section == "indicator" else None
+        for item in batch:
+            if limit is not None and item.position >= limit:
+                self._flush(connection)
+                self._over(item.position, limit)
+            try:
+                if type(item.value) is not dict:
+                    raise MalformedError("Not a JSON Object")  # noqa: TRY301  (as within it)
+                entity = read(item.value, item.position)
+            except RefusedError as error:
+                self._flush(connection)
+                self._refuse(item, error)
+            except MalformedError as error:
+                self._flush(connection)
+                self._give_up(item, error)
+            else:
+                self._collect(connection, entity)
+        self._flush(connection)
+
+    def _collect(self, connection: Connection, entity: Incoming) -> None:
+        names = self._names
+        if entity.hashes is None:
+            if entity.identity in names:
+                self._flush(connection)
+            self._names.add(entity.identity)
+        else:
+            hashes = [value.lower() for value in entity.hashes.values()]
+            if not names.isdisjoint(hashes):
+                self._flush(connection)
+            self._names.update(hashes)
+        self._ready.append(entity)
+
+    def _flush(self, connection: Connection) -> None:
+        """Match and write what was collected."""
+        ready, self._ready, self._names = self._ready, [], set()
+        if not ready:
+            return
+        found = table.match(
+            connection, self._context.owner_id, [entity.identity for entity in ready]
+        )
+        known_hashes = self._files.known(connection, ready)
+        missing = len(ready) - len(found)
+        next_id = self._context.store.take_ids(connection, missing) if missing else 0
+        room = self._room(connection, ready[0].section)
+        now = self._context.clock.time()
+        plan = Plan(connection)
+        halt = self._context.config.halt
+        for entity in ready:
+            known = found.get(entity.identity)
+            try:
+                if known is not None:
+                    entity.id = known.id
+                    labels = self._writer.labels(plan, entity)
+                    self._writer.change(plan, entity, known, labels, now)
+                elif entity.hashes and self._files.touches(entity, known_hashes):
+                    plan.carry_out()
+                    plan = Plan(connection)
+                    self._files.merge(plan, entity, now)
+                else:
+                    if room is not None and (room := room - 1) < 0:
+                        plan.carry_out()
+                        self._over(entity.position, self._context.settings.indicator_quota or 0)
+                    entity.id = next_id
+                    next_id += 1
+                    labels = self._writer.labels(plan, entity)
+                    self._writer.create(plan, entity, entity.id, labels, now)
+            except RefusedError as error:
+                self._report.refused(entity, error)
+                stop = halt
+            else:
+                self._keep(entity)
+                stop = halt and bool(entity.loss)
+            if stop:
+                plan.carry_out()
+                raise StopError(entity.position - self._first)
+        plan.carry_out()
+
+    def _room(self, connection: Connection, section: str) -> int | None:
+        quota = self._context.settings.indicator_quota
+        if quota is None or section != "indicator":
+            return None
+        return quota - table.count(connection, self._context.owner_id, "I")
+
+    def _keep(self, entity: Incoming) -> None:
+        """Count an entity that is stored, and remember what it points to."""
+        self._report.stored(entity)
+        if entity.links and entity.id:
+            self.linked.append(entity)
+        if entity.xid is not None and entity.section == "indicator":
+            self._context.resolver.xids[entity.xid] = entity.id
+
+    def _refuse(self, item: Item, error: RefusedError) -> None:
+        self._report.refused(unread(*item), error)
+        if self._context.config.halt:
+            raise StopError(item.position - self._first)
+
+    def _give_up(self, item: Item, error: MalformedError) -> NoReturn:
+        xid = xid_of(item.value)
+        self._report.malformed(item.section, item.position, str(error), xid)
+        raise StopError(item.position - self._first)
+
+    def _over(self, position: int, limit: int) -> NoReturn:
+        """Stop since there may not be so many indicators."""
+        self._report.whole(
+            "0x1008",
+            f"This batch would exceed the number of allowed indicators: {limit}",
+            f"$.indicator[{position}]",
+        )
+        raise StopError(position - self._first - 1)

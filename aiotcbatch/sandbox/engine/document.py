@@ -1,0 +1,237 @@
+"""
+Reading a batch document piece by piece, as the server's streaming parser does.
+
+What stands before a fault has been handed out when the fault is met. Source: v2 Batch API, the
+error ``Last known JSON path: '$.group[1]'``, which names where reading had got to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Document", "DocumentError", "Item"]
+
+SECTIONS = ("group", "indicator", "association")
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class Item(NamedTuple):
+    """One element of the document: where it stands, and what it is."""
+
+    section: str
+    position: int
+    value: Any
+
+
+class DocumentError(Exception):
+    """The document cannot be read any further."""
+
+    def __init__(self, reason: str, path: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path = path
+
+
+def _constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
+
+
+_decoder = json.JSONDecoder(strict=False, parse_constant=_constant)
+
+
+class Document:
+    """
+    A batch document, read once from its beginning to its end.
+
+    Args:
+        body: The bytes that were sent.
+        version: ``V2``, or ``V1`` for a bare array of indicators.
+    """
+
+    def __init__(self, body: bytes, version: str = "V2") -> None:
+        text = body.decode("utf-8", "replace")
+        self._text = text.removeprefix("\ufeff")
+        self._at = 0
+        self._path = "$"
+        self._version = version
+        self._scrub = _SURROGATE.search(self._text) is not None
+
+    def items(self) -> Iterator[Item]:
+        """
+        Hand out the elements in the order in which they stand.
+
+        Yields:
+            Groups, indicators and associations.
+
+        Raises:
+            DocumentError: What follows is not JSON, or not of the documented shape.
+        """
+        first = self._next()
+        if first == "[" and self._version == "V1":
+            yield from self._array("indicator")
+        elif first == "[":
+            yield from self._wrapped()
+        elif first == "{":
+            yield from self._object()
+        else:
+            raise self._shape("a JSON Object")
+        self._space()
+        if self._at != len(self._text):
+            raise self._syntax("Use JsonReader.setLenient(true) to accept malformed JSON")
+
+    def _wrapped(self) -> Iterator[Item]:
+        """Read the older form, the object inside an array of one element."""
+        self._at += 1
+        if self._next() == "]":
+            self._at += 1
+            return
+        if self._next() != "{":
+            raise self._shape("a JSON Object")
+        yield from self._object()
+        if self._next() != "]":
+            raise self._syntax("Expected the end of an array of one element")
+        self._at += 1
+
+    def _object(self) -> Iterator[Item]:
+        self._at += 1
+        if self._next() == "}":
+            self._at += 1
+            return
+        while True:
+            self._path = "$"
+            key = self._key()
+            self._path = f"$.{key}"
+            if key in SECTIONS:
+                yield from self._section(key)
+            else:
+                self._value()
+            self._path = "$"
+            mark = self._next()
+            self._at += 1
+            if mark == "}":
+                return
+            if mark != ",":
+                raise self._syntax("Unterminated object")
+
+    def _key(self) -> str:
+        if self._next() != '"':
+            raise self._syntax("Expected name")
+        key = self._value()
+        if self._next() != ":":
+            raise self._syntax("Expected ':'")
+        self._at += 1
+        return str(key)
+
+    def _section(self, name: str) -> Iterator[Item]:
+        mark = self._next()
+        if mark == "n":
+            if self._value() is not None:
+                raise self._syntax("Expected value")
+            return
+        if mark != "[":
+            raise self._shape("a JSON Array")
+        yield from self._array(name)
+
+    def _array(self, name: str) -> Iterator[Item]:
+        """Read the elements of an array; the loop that all of a job's data passes through."""
+        text = self._text
+        self._at += 1
+        if self._next() == "]":
+            self._at += 1
+            return
+        position = 0
+        prefix = f"$.{name}[" if self._version != "V1" else "$["
+        scrub = self._scrub
+        while True:
+            self._path = f"{prefix}{position}]"
+            if text[self._at] != "{":
+                self._space()
+            value = self._value()
+            yield Item(name, position, _clean(value) if scrub else value)
+            position += 1
+            mark = text[self._at : self._at + 1]
+            if mark not in {",", "]"}:
+                mark = self._next()
+            self._at += 1
+            if mark == "]":
+                return
+            if mark != ",":
+                raise self._syntax("Unterminated array")
+            if text[self._at : self._at + 1] != "{":
+                self._next()
+
+    def _value(self) -> Any:
+        try:
+            value, self._at = _decoder.raw_decode(self._text, self._at)
+        except RecursionError:
+            raise DocumentError(
+                "java.lang.StackOverflowError: nested too deeply", self._path
+            ) from None
+        except ValueError as error:
+            raise self._syntax(str(error)) from None
+        return value
+
+    def _space(self) -> None:
+        match = _SPACE.match(self._text, self._at)
+        if match is not None:
+            self._at = match.end()
+
+    def _next(self) -> str:
+        """Go to the next character that means something and return it, without taking it."""
+        self._space()
+        if self._at >= len(self._text):
+            raise self._syntax("End of input")
+        return self._text[self._at]
+
+    def _syntax(self, what: str) -> DocumentError:
+        return DocumentError(
+            f"com.google.gson.stream.MalformedJsonException: {what} at character {self._at}",
+            self._path,
+        )
+
+    def _shape(self, expected: str) -> DocumentError:
+        shown = self._text[self._at : self._at + 40].split("\n")[0]
+        return DocumentError(
+            f"com.google.gson.JsonSyntaxException: Not {expected}: {shown}", self._path
+        )
+
+
+def _clean(value: Any) -> Any:
+    """Replace the halves of surrogate pairs that stand alone, which no UTF-8 text can have."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_clean(element) for element in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(element) for key, element in value.items()}
+    return value
+
+
+def count(body: bytes, limit: int, version: str = "V2") -> int:
+    """
+    Count the groups and indicators of a document.
+
+    Args:
+        body: The bytes that were sent.
+        limit: Where to stop counting.
+        version: ``V2`` or ``V1``.
+
+    Returns:
+        How many there are before the end, the limit or the first fault.
+    """
+    number = 0
+    try:
+        for item in Document(body, version).items():
+            number += item.section != "association"
+            if number >= limit:
+                break
+    except DocumentError:
+        pass
+    return number

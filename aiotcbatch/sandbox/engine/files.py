@@ -1,0 +1,159 @@
+"""
+Files that share some of their hashes with Files that exist. Source: v2 Batch API, file merging.
+
+The superset rule comes first: where incoming and existing agree, the result has every kind of
+hash that any of them has. ``hashCollisionMode`` decides where they differ, ``fileMergeMode`` what
+happens when the incoming one brings several together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiotcbatch.sandbox.engine import summaries
+from aiotcbatch.sandbox.store import entities as table
+
+if TYPE_CHECKING:
+    from aiotcbatch.sandbox.engine.batch import Context
+    from aiotcbatch.sandbox.engine.incoming import Incoming
+    from aiotcbatch.sandbox.engine.writer import Plan, Writer
+    from aiotcbatch.sandbox.store.database import Connection
+    from aiotcbatch.sandbox.store.entities import Found
+
+__all__ = ["FileMerger"]
+
+Hashes = dict[str, str]
+
+
+def hashes_in(summary: str) -> Hashes:
+    """Return the hashes of a File's summary by kind."""
+    values = summary.split(summaries.SEPARATOR) if summary else []
+    return {summaries.hash_kind(value): value for value in values}
+
+
+def disagree(one: Hashes, other: Hashes) -> bool:
+    """Tell whether two Files have different hashes of one kind."""
+    return any(
+        kind in other and other[kind].lower() != value.lower() for kind, value in one.items()
+    )
+
+
+class FileMerger:
+    """
+    Decides what becomes of a File that shares hashes with others, and does it.
+
+    Args:
+        context: The job's tools.
+        writer: Writes the outcome.
+    """
+
+    def __init__(self, context: Context, writer: Writer) -> None:
+        self._context = context
+        self._writer = writer
+
+    def known(self, connection: Connection, ready: list[Incoming]) -> dict[str, int]:
+        """Return which hashes of the incoming Files exist, and where."""
+        values = [
+            value.lower() for entity in ready if entity.hashes for value in entity.hashes.values()
+        ]
+        if not values:
+            return {}
+        return table.match_hashes(connection, self._context.owner_id, values)
+
+    @staticmethod
+    def touches(entity: Incoming, known: dict[str, int]) -> bool:
+        """Tell whether a File shares a hash with one that exists."""
+        return any(value.lower() in known for value in (entity.hashes or {}).values())
+
+    def merge(self, plan: Plan, entity: Incoming, now: float) -> None:
+        """
+        Bring an incoming File together with those that it shares hashes with.
+
+        Args:
+            plan: Empty; what is to be written.
+            entity: The incoming File; it gets the id of the File that it became, 0 for none.
+            now: The time.
+        """
+        connection, owner_id = plan.connection, self._context.owner_id
+        incoming = entity.hashes or {}
+        ids = set(
+            table.match_hashes(
+                connection, owner_id, [value.lower() for value in incoming.values()]
+            ).values()
+        )
+        matched = [
+            found for one in sorted(ids) if (found := table.load(connection, one)) is not None
+        ]
+        if not matched:
+            self._create(plan, entity, incoming, now)
+            return
+        existing = [hashes_in(found.summary) for found in matched]
+        among = any(
+            disagree(one, other) for index, one in enumerate(existing) for other in existing[:index]
+        )
+        with_incoming = any(disagree(incoming, one) for one in existing)
+        mode = self._context.config.collision
+        if (among or with_incoming) and mode == "IgnoreIncoming":
+            self._note(entity, "it collides with an existing File and was ignored")
+            entity.id = 0
+        elif among and mode == "IgnoreExisting":
+            table.delete(connection, owner_id, [found.id for found in matched])
+            self._create(plan, entity, incoming, now)
+        elif with_incoming and mode == "IgnoreExisting":
+            taken = {value.lower() for hashes in existing for value in hashes.values()}
+            left = {k: value for k, value in incoming.items() if value.lower() not in taken}
+            self._create(plan, entity, left, now)
+        elif ((among or with_incoming) and mode == "Split") or (
+            len(matched) > 1 and self._context.config.merge == "Distribute"
+        ):
+            self._distribute(plan, entity, matched, now)
+        else:
+            self._join(plan, entity, matched, now)
+
+    def _create(self, plan: Plan, entity: Incoming, hashes: Hashes, now: float) -> None:
+        """Store the incoming File as a new one with these hashes, or not at all without any."""
+        if not hashes:
+            self._note(entity, "all of its hashes belong to existing Files, it was ignored")
+            entity.id = 0
+            return
+        entity.hashes = {kind: hashes[kind] for kind in summaries.HASH_KINDS if kind in hashes}
+        entity.summary = summaries.join(list(entity.hashes.values()))
+        entity.identity = f"File:{entity.summary.lower()}"
+        entity.id = self._context.store.take_ids(plan.connection, 1)
+        labels = self._writer.labels(plan, entity)
+        self._writer.create(plan, entity, entity.id, labels, now)
+
+    def _distribute(self, plan: Plan, entity: Incoming, matched: list[Found], now: float) -> None:
+        """Put the incoming metadata on every File that shares a hash; no File gets new hashes."""
+        entity.id = matched[0].id
+        labels = self._writer.labels(plan, entity)
+        for found in matched:
+            self._writer.overwrite(plan, entity, found, now)
+            self._writer.decorate(plan, entity, found.id, labels, now)
+
+    def _join(self, plan: Plan, entity: Incoming, matched: list[Found], now: float) -> None:
+        """Make one File of all that share a hash; the one changed last takes in the others."""
+        connection, owner_id = plan.connection, self._context.owner_id
+        primary = max(matched, key=lambda found: (found.last_modified, -found.id))
+        existing = dict(hashes_in(primary.summary))
+        for found in matched:
+            if found.id != primary.id:
+                existing = {**hashes_in(found.summary), **existing}
+                table.move(connection, found.id, primary.id)
+                self._note(entity, f"File {found.summary} was merged", code="0x3001")
+        table.delete_hashes(connection, primary.id, owner_id)
+        table.delete(connection, owner_id, [one.id for one in matched if one.id != primary.id])
+        incoming = entity.hashes or {}
+        favored = self._context.config.collision != "FavorExisting"
+        result = {**existing, **incoming} if favored else {**incoming, **existing}
+        hashes = {kind: result[kind] for kind in summaries.HASH_KINDS if kind in result}
+        plan.hashes += [(owner_id, value.lower(), primary.id) for value in hashes.values()]
+        entity.id = primary.id
+        labels = self._writer.labels(plan, entity)
+        summary = summaries.join(list(hashes.values()))
+        self._writer.overwrite(plan, entity, primary, now, summary)
+        self._writer.decorate(plan, entity, primary.id, labels, now)
+
+    def _note(self, entity: Incoming, what: str, code: str = "0x2003") -> None:
+        severity = "Warning" if code == "0x2003" else "Info"
+        self._context.report.noted(entity, code, severity, f"{entity.title}: {what}.")

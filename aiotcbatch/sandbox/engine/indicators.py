@@ -1,0 +1,253 @@
+"""Reading and checking the indicators of a document. Source: v2 Batch API, indicator fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiotcbatch.sandbox.engine import groups, metadata, summaries, values
+from aiotcbatch.sandbox.engine.incoming import Incoming, Link, MalformedError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiotcbatch.sandbox.catalog import Catalog
+    from aiotcbatch.sandbox.vocabulary import IndicatorType
+
+__all__ = ["IndicatorReader"]
+
+INVALID = "0x1005"
+_BEST_RATING = 5
+_SUREST = 100
+
+#: Wire name to stored name, for fields that every indicator may have.
+_FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "firstSeen": ("firstSeen", values.date),
+    "lastSeen": ("lastSeen", values.date),
+    "externalDateAdded": ("externalDateAdded", values.date),
+    "externalDateCreated": ("externalDateAdded", values.date),
+    "externalDateExpires": ("externalDateExpires", values.date),
+    "externalLastModified": ("externalLastModified", values.date),
+    "externalDateLastModified": ("externalLastModified", values.date),
+    "dateAdded": ("dateAdded", values.date),
+    "lastModified": ("lastModified", values.date),
+    "activeLocked": ("activeLocked", values.flag),
+    "privateFlag": ("privateFlag", values.flag),
+}
+
+_OF_TYPE: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
+    "Host": {
+        "flag1": ("dnsActive", values.flag),
+        "dnsActive": ("dnsActive", values.flag),
+        "flag2": ("whoisActive", values.flag),
+        "whoisActive": ("whoisActive", values.flag),
+    },
+    "File": {
+        "intValue1": ("size", values.integer),
+        "size": ("size", values.integer),
+    },
+}
+
+_HANDLED = frozenset({"type", "xid", "summary"})
+
+
+class IndicatorReader:
+    """
+    Turns the indicators of documents into what is stored.
+
+    Args:
+        catalog: The types of the instance.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._fields = {
+            kind.name: {**_FIELDS, **_OF_TYPE.get(kind.name, {})} for kind in catalog.indicators
+        }
+
+    def identify(self, value: Any, position: int) -> Incoming:
+        """
+        Read only what tells which indicator it is: its type and its values.
+
+        Raises:
+            MalformedError: It is not an object.
+            RefusedError: The type is unknown or the values are not of that type.
+        """
+        if not isinstance(value, dict):
+            raise MalformedError("Not a JSON Object")
+        entity = Incoming("indicator", position)
+        xid = value.get("xid")
+        entity.xid = xid if type(xid) is str else groups.plain(xid) or None
+        given = value.get("type")
+        if not given:
+            raise RefusedError("An indicator requires a type.", INVALID, "type")
+        kind = self._catalog.indicator(given if type(given) is str else groups.plain(given))
+        if kind is None:
+            raise RefusedError(f"{given} is not a valid indicator type.", INVALID, "type")
+        entity.type = kind.name
+        if kind.name == "File":
+            self._file(entity, value)
+        else:
+            self._values(entity, kind, value)
+        return entity
+
+    def read(self, value: dict[str, Any], position: int) -> Incoming:
+        """
+        Read and check an indicator.
+
+        Args:
+            value: The object as it stands in the document.
+            position: Its index.
+
+        Returns:
+            What is to be stored.
+
+        Raises:
+            RefusedError: A field is missing or has a value that is not taken.
+            MalformedError: A part of it has the wrong JSON shape.
+        """
+        entity = self.identify(value, position)
+        fields = self._fields[entity.type]
+        for key, given in value.items():
+            if given is None or key in _HANDLED:
+                continue
+            known = fields.get(key)
+            try:
+                if known is not None:
+                    entity.fields[known[0]] = known[1](given)
+                elif key in _OTHERS:
+                    _OTHERS[key](entity, given, self._catalog)
+            except ValueError:
+                raise RefusedError(f"{entity.title} has an invalid {key}.", INVALID, key) from None
+        return entity
+
+    def reference(self, kind_name: str, summary: str) -> tuple[str, list[str]]:
+        """
+        Find out what a reference to an indicator by type and summary means.
+
+        Returns:
+            Its identity, or for a File "" and its hashes.
+
+        Raises:
+            RefusedError: The type is unknown, or the summary is not one of that type.
+        """
+        entity = self.identify({"type": kind_name, "summary": summary}, 0)
+        return entity.identity, list((entity.hashes or {}).values())
+
+    def _values(self, entity: Incoming, kind: IndicatorType, value: dict[str, Any]) -> None:
+        names = kind.fields or ("value1",)
+        summary = groups.plain(value.get("summary"))
+        parts = summaries.split(summary, len(names)) if summary else _named(value, names)
+        entity.summary = summary or summaries.join(parts)
+        if len(parts) != len(names):
+            raise self._unfit(entity)
+        try:
+            parts = summaries.normal(kind, parts)
+        except summaries.UnfitError:
+            raise self._unfit(entity) from None
+        entity.summary = parts[0] if len(parts) == 1 else summaries.join(parts)
+        entity.identity = f"{kind.name}:{entity.summary}"
+
+    def _file(self, entity: Incoming, value: dict[str, Any]) -> None:
+        given = [groups.plain(value.get(name)) for name in summaries.HASH_KINDS]
+        if not any(given):
+            given = groups.plain(value.get("summary")).split(summaries.SEPARATOR)
+        hashes: dict[str, str] = {}
+        for text in filter(None, map(str.strip, given)):
+            try:
+                hashes[summaries.hash_kind(text)] = text
+            except summaries.UnfitError:
+                entity.summary = text
+                raise self._unfit(entity) from None
+        if not hashes:
+            raise self._unfit(entity)
+        entity.hashes = {name: hashes[name] for name in summaries.HASH_KINDS if name in hashes}
+        entity.summary = summaries.join(list(entity.hashes.values()))
+        entity.identity = f"File:{entity.summary.lower()}"
+
+    @staticmethod
+    def _unfit(entity: Incoming) -> RefusedError:
+        return RefusedError(
+            f"{entity.summary or 'An empty summary'} is not a valid {entity.type}.",
+            INVALID,
+            "summary",
+        )
+
+
+def _named(value: dict[str, Any], names: tuple[str, ...]) -> list[str]:
+    """Take the values from the fields of the type, or from ``value1`` to ``value3``."""
+    if value.get(names[0]) is not None:
+        return [groups.plain(value.get(name)) for name in names]
+    return [groups.plain(value.get(f"value{number}")) for number, _ in enumerate(names, 1)]
+
+
+def _rating(entity: Incoming, given: Any, _: Catalog) -> None:
+    entity.rating = values.fraction(given)
+    if not 0 <= entity.rating <= _BEST_RATING:
+        raise ValueError(given)
+
+
+def _confidence(entity: Incoming, given: Any, _: Catalog) -> None:
+    entity.confidence = values.integer(given)
+    if not 0 <= entity.confidence <= _SUREST:
+        raise ValueError(given)
+
+
+def _active(entity: Incoming, given: Any, _: Catalog) -> None:
+    entity.active = values.flag(given)
+
+
+def _groups(entity: Incoming, given: Any, _: Catalog) -> None:
+    """Note the groups that an indicator names: objects with an xid, or plain xids."""
+    links = entity.links = entity.links or []
+    for element in _array(given):
+        xid = element.get("groupXid") if isinstance(element, dict) else element
+        links.append(Link(groups.plain(xid)))
+
+
+def _group_ids(entity: Incoming, given: Any, _: Catalog) -> None:
+    """Note the groups that an indicator of a V1 document names by id."""
+    links = entity.links = entity.links or []
+    links.extend(Link("", id=values.integer(each)) for each in _array(given))
+
+
+def _occurrences(entity: Incoming, given: Any, _: Catalog) -> None:
+    if entity.type == "File":
+        metadata.occurrences(entity, given)
+
+
+def _actions(entity: Incoming, given: Any, _: Catalog) -> None:
+    """Note what a File does: links to other indicators of the document, by xid."""
+    if entity.type != "File" or not isinstance(given, dict):
+        return
+    if given.get("fileOccurrence") is not None:
+        metadata.occurrences(entity, given["fileOccurrence"])
+    links = entity.links = entity.links or []
+    for child in _array(given.get("children") or []):
+        if not isinstance(child, dict):
+            raise MalformedError("Not a JSON Object")
+        xid = groups.plain(child.get("indicatorXid"))
+        links.append(Link(xid, "xid", groups.plain(child.get("relationship")) or "File Drop"))
+
+
+def _array(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+#: Fields that are more than one value to store, and what reads them. Others are ignored.
+_OTHERS: dict[str, Callable[[Incoming, Any, Catalog], None]] = {
+    "rating": _rating,
+    "confidence": _confidence,
+    "active": _active,
+    "tag": lambda entity, given, _: metadata.tags(entity, given),
+    "attribute": metadata.attributes,
+    "securityLabel": lambda entity, given, _: metadata.labels(entity, given),
+    "associatedGroups": _groups,
+    "associatedGroup": _group_ids,
+    "associatedIndicators": lambda entity, given, _: groups.indicator_links(entity, given),
+    "description": lambda entity, given, catalog: metadata.shorthand(
+        entity, "Description", given, catalog
+    ),
+    "source": lambda entity, given, catalog: metadata.shorthand(entity, "Source", given, catalog),
+    "fileOccurrence": _occurrences,
+    "fileAction": _actions,
+}

@@ -1,0 +1,210 @@
+"""One batch job from its document to its result, in steps that each take a few milliseconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiotcbatch.sandbox.engine.associations import Joiner, Resolver
+from aiotcbatch.sandbox.engine.batch import Context, StopError
+from aiotcbatch.sandbox.engine.create import Creator
+from aiotcbatch.sandbox.engine.document import Document, DocumentError, Item
+from aiotcbatch.sandbox.engine.groups import GroupReader
+from aiotcbatch.sandbox.engine.incoming import MalformedError, RefusedError
+from aiotcbatch.sandbox.engine.indicators import IndicatorReader
+from aiotcbatch.sandbox.engine.remove import Remover
+from aiotcbatch.sandbox.engine.report import Report
+from aiotcbatch.sandbox.store import entities as table
+from aiotcbatch.sandbox.store import jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiotcbatch.sandbox.catalog import Catalog
+    from aiotcbatch.sandbox.clock import Clock
+    from aiotcbatch.sandbox.engine.config import Config
+    from aiotcbatch.sandbox.settings import Settings
+    from aiotcbatch.sandbox.store.database import Connection
+    from aiotcbatch.sandbox.store.jobs import Job
+    from aiotcbatch.sandbox.store.store import Store
+
+__all__ = ["Run"]
+
+#: The position of a job that has nothing left to do but to be called completed.
+ALL_DONE = -1
+
+
+class Run:
+    """
+    The processing of one job.
+
+    Every step is one transaction that also notes how far the job is, so that a job whose process
+    died goes on with the first element that was not done.
+
+    Args:
+        store: Where the data goes.
+        catalog: The types of the instance.
+        settings: Its limits.
+        clock: The time.
+        job: The job.
+        config: Its configuration, checked.
+        body: Its document.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        settings: Settings,
+        clock: Clock,
+        job: Job,
+        config: Config,
+        body: bytes,
+    ) -> None:
+        self.job = job
+        owner_id = store.owners[config.owner][0]
+        indicators = IndicatorReader(catalog)
+        self._report = Report(job)
+        self._context = Context(
+            store=store,
+            catalog=catalog,
+            settings=settings,
+            clock=clock,
+            config=config,
+            owner_id=owner_id,
+            groups=GroupReader(catalog),
+            indicators=indicators,
+            resolver=Resolver(owner_id, indicators),
+            report=self._report,
+        )
+        self._creator = Creator(self._context)
+        self._remover = Remover(self._context)
+        self._joiner = Joiner(self._context)
+        self._items: Iterator[Item] = Document(body, config.version).items()
+        self._held: Item | None = None
+        self._fault: DocumentError | None = None
+        self._read = False
+
+    @property
+    def unneeded(self) -> list[str]:
+        """Spooled files that nobody needs any more since what they belonged to was deleted."""
+        return self._remover.files
+
+    def resume(self, connection: Connection) -> None:
+        """Go past what was done before the process died, and find its open links again."""
+        if self.job.position <= 0:
+            return
+        failed = {(error.section, error.position) for error in jobs.errors(connection, self.job.id)}
+        self._report.remember(failed)
+        for _ in range(self.job.position):
+            item = next(self._items, None)
+            if item is None:
+                return
+            if item.section != "association" and not self._context.config.delete:
+                self._find_again(connection, item, failed)
+
+    def step(self, connection: Connection, limit: int) -> int:
+        """
+        Do the next part of the job.
+
+        Args:
+            connection: The database, in a transaction.
+            limit: The most elements to do.
+
+        Returns:
+            How many were done. When there is nothing left, `over` is true.
+        """
+        done = 0
+        try:
+            if not self._read:
+                done = self._advance(connection, limit)
+            elif self._creator.linked:
+                self._link(connection, limit)
+            else:
+                self.job.position = ALL_DONE
+        except StopError:
+            self._creator.linked.clear()
+            self.job.position = ALL_DONE
+        jobs.add_errors(connection, self.job.id, self._report.taken())
+        jobs.save(connection, self.job)
+        return done
+
+    @property
+    def over(self) -> bool:
+        """Whether all is done."""
+        return self.job.position == ALL_DONE
+
+    def _advance(self, connection: Connection, limit: int) -> int:
+        """Read the next elements of one section and do what they ask for."""
+        batch = self._next(limit)
+        if batch:
+            try:
+                self._process(connection, batch)
+            except StopError as stop:
+                self._report.leave_out(self._rest(batch[stop.index + 1 :]))
+                raise
+            self.job.position += len(batch)
+        if self._fault is not None:
+            self._report.critical(self._fault.reason, self._fault.path)
+            raise StopError(0)
+        return len(batch)
+
+    def _next(self, limit: int) -> list[Item]:
+        """Read elements that stand together in one array."""
+        batch: list[Item] = []
+        if self._held is not None:
+            batch.append(self._held)
+            self._held = None
+        try:
+            while len(batch) < limit:
+                item = next(self._items, None)
+                if item is None:
+                    self._read = True
+                    break
+                if batch and item.position != batch[-1].position + 1:
+                    self._held = item
+                    break
+                batch.append(item)
+        except DocumentError as fault:
+            self._fault = fault
+        return batch
+
+    def _process(self, connection: Connection, batch: list[Item]) -> None:
+        if batch[0].section == "association":
+            self._joiner.process(connection, batch)
+        elif self._context.config.delete:
+            self._remover.process(connection, batch)
+        else:
+            self._creator.process(connection, batch)
+
+    def _link(self, connection: Connection, limit: int) -> None:
+        linked = self._creator.linked
+        part = linked[:limit]
+        del linked[:limit]
+        self._joiner.link(connection, part)
+
+    def _rest(self, batch: list[Item]) -> int:
+        """Count the groups and indicators that follow; 0 if what follows is not JSON."""
+        if self._fault is not None:
+            return 0
+        held = [] if self._held is None else [self._held]
+        number = 0
+        try:
+            for items in (batch, held, self._items):
+                number += sum(item.section != "association" for item in items)
+        except DocumentError:
+            return 0
+        return number
+
+    def _find_again(self, connection: Connection, item: Item, failed: set[tuple[str, int]]) -> None:
+        if (item.section, item.position) in failed or not isinstance(item.value, dict):
+            return
+        try:
+            entity = self._context.reader(item.section).read(item.value, item.position)
+        except (RefusedError, MalformedError):
+            return
+        if not entity.links:
+            return
+        found = table.match(connection, self._context.owner_id, [entity.identity])
+        if entity.identity in found:
+            entity.id = found[entity.identity].id
+            self._creator.linked.append(entity)

@@ -1,0 +1,234 @@
+"""Writing checked groups and indicators under a job's write types, many at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from aiotcbatch.sandbox.engine.incoming import RefusedError
+from aiotcbatch.sandbox.store import entities as table
+
+if TYPE_CHECKING:
+    from aiotcbatch.sandbox.engine.config import Config
+    from aiotcbatch.sandbox.engine.incoming import Attribute, Incoming
+    from aiotcbatch.sandbox.store.database import Connection
+    from aiotcbatch.sandbox.store.entities import Found
+    from aiotcbatch.sandbox.store.store import Store
+
+__all__ = ["Plan", "Writer"]
+
+
+@dataclass(slots=True)
+class Plan:
+    """The rows that a set of entities comes down to, gathered before any is written."""
+
+    connection: Connection
+    new: list[tuple[Any, ...]] = field(default_factory=list)
+    changed: list[tuple[Any, ...]] = field(default_factory=list)
+    attributes: list[tuple[Any, ...]] = field(default_factory=list)
+    attributes_cleared: list[int] = field(default_factory=list)
+    types_cleared: list[tuple[int, str]] = field(default_factory=list)
+    hidden: list[tuple[int, str]] = field(default_factory=list)
+    tags: list[tuple[int, int]] = field(default_factory=list)
+    tags_cleared: list[int] = field(default_factory=list)
+    labels: list[tuple[int, int]] = field(default_factory=list)
+    labels_cleared: list[int] = field(default_factory=list)
+    occurrences: list[tuple[Any, ...]] = field(default_factory=list)
+    hashes: list[tuple[int, str, int]] = field(default_factory=list)
+
+    def carry_out(self) -> None:
+        """Write it all; what is cleared goes before what is added."""
+        connection = self.connection
+        table.insert(connection, self.new)
+        table.update(connection, self.changed)
+        table.delete_attributes(connection, self.attributes_cleared)
+        table.delete_attributes_of_types(connection, self.types_cleared)
+        table.hide_attributes(connection, self.hidden)
+        table.insert_attributes(connection, self.attributes)
+        table.insert_occurrences(connection, self.occurrences)
+        table.insert_hashes(connection, self.hashes)
+        for kind, cleared, rows in (
+            ("tag", self.tags_cleared, self.tags),
+            ("label", self.labels_cleared, self.labels),
+        ):
+            table.unlink_names(connection, kind, cleared)
+            table.link_names(connection, kind, rows)
+
+
+class Writer:
+    """
+    Writes the entities of one job into one owner.
+
+    Args:
+        store: Where to.
+        owner_id: The owner.
+        config: The job's configuration.
+        absent_clears: Whether a key that is absent counts as an empty array under Replace.
+    """
+
+    def __init__(
+        self, store: Store, owner_id: int, config: Config, *, absent_clears: bool = False
+    ) -> None:
+        self._store = store
+        self._owner_id = owner_id
+        self._config = config
+        self._absent_clears = absent_clears
+
+    def labels(self, plan: Plan, entity: Incoming) -> list[int] | None:
+        """
+        Look up the labels of an entity, making those that are new and come with all they need.
+
+        Returns:
+            Their ids, None if the entity does not speak of labels.
+        """
+        if entity.labels is None:
+            return None
+        names = self._store.labels
+        ids: list[int] = []
+        for label in entity.labels:
+            known = names.find(plan.connection, self._owner_id, label.name)
+            if known is not None:
+                ids.append(known)
+            elif label.description and label.color:
+                ids.append(
+                    names.label(
+                        plan.connection,
+                        self._owner_id,
+                        label.name,
+                        label.description,
+                        label.color,
+                    )
+                )
+            else:
+                entity.loss = entity.loss or (
+                    f"Security label {label.name} does not exist and requires"
+                    " a description and a color."
+                )
+        return ids
+
+    def create(
+        self, plan: Plan, entity: Incoming, entity_id: int, labels: list[int] | None, now: float
+    ) -> None:
+        """Plan a new entity."""
+        kind = "G" if entity.section == "group" else "I"
+        active = None if kind == "G" else entity.active is not False
+        plan.new.append(
+            (
+                entity_id,
+                self._owner_id,
+                entity.identity,
+                kind,
+                entity.type,
+                entity.xid,
+                entity.summary,
+                entity.rating,
+                entity.confidence,
+                active,
+                orjson.dumps(entity.fields).decode() if entity.fields else "{}",
+                now,
+                now,
+            )
+        )
+        if entity.hashes:
+            for value in entity.hashes.values():
+                plan.hashes.append((self._owner_id, value.lower(), entity_id))
+        self._add(plan, entity, entity_id, labels, now)
+
+    def change(
+        self,
+        plan: Plan,
+        entity: Incoming,
+        found: Found,
+        labels: list[int] | None,
+        now: float,
+    ) -> None:
+        """
+        Plan an update of an entity that exists.
+
+        Raises:
+            RefusedError: It is a group of another type.
+        """
+        if found.type != entity.type:
+            raise RefusedError(
+                f"{entity.title} has the xid of a {found.type}: {entity.xid}.", "0x1006", "type"
+            )
+        self.overwrite(plan, entity, found, now)
+        self.decorate(plan, entity, found.id, labels, now)
+
+    def overwrite(
+        self, plan: Plan, entity: Incoming, found: Found, now: float, summary: str | None = None
+    ) -> None:
+        """Plan new values for the fields of an entity that exists."""
+        fields = None
+        if entity.fields:
+            fields = orjson.dumps({**orjson.loads(found.fields), **entity.fields}).decode()
+        plan.changed.append(
+            (
+                None if summary is None else f"File:{summary.lower()}",
+                entity.summary if summary is None and not entity.hashes else summary,
+                entity.xid,
+                entity.rating,
+                entity.confidence,
+                entity.active,
+                fields,
+                now,
+                found.id,
+            )
+        )
+
+    def decorate(
+        self, plan: Plan, entity: Incoming, entity_id: int, labels: list[int] | None, now: float
+    ) -> None:
+        """Plan what hangs on an entity that exists, under the write types."""
+        self._clear_attributes(plan, entity, entity_id)
+        for kind, sent, cleared in (
+            (self._config.tags, entity.tags, plan.tags_cleared),
+            (self._config.labels, labels, plan.labels_cleared),
+        ):
+            if kind == "Replace" and (sent is not None or self._absent_clears):
+                cleared.append(entity_id)
+        self._add(plan, entity, entity_id, labels, now)
+
+    def _clear_attributes(self, plan: Plan, entity: Incoming, entity_id: int) -> None:
+        mode = self._config.attributes
+        sent = entity.attributes
+        if mode == "Replace" and (sent is not None or self._absent_clears):
+            plan.attributes_cleared.append(entity_id)
+        elif sent and mode == "Singleton":
+            plan.types_cleared.extend((entity_id, name) for name in {one.type for one in sent})
+        elif sent and mode == "Append":
+            plan.hidden.extend((entity_id, one.type) for one in sent if one.displayed)
+
+    def _add(
+        self, plan: Plan, entity: Incoming, entity_id: int, labels: list[int] | None, now: float
+    ) -> None:
+        sent = entity.attributes
+        if sent and self._config.attributes != "Static":
+            if len(sent) > 1:
+                sent = _one_shown(sent)
+            for one in sent:
+                plan.attributes.append((entity_id, *one, now))
+        if entity.tags:
+            tags = self._store.tags
+            for name in entity.tags:
+                plan.tags.append((entity_id, tags.tag(plan.connection, self._owner_id, name)))
+        if labels:
+            plan.labels.extend([(entity_id, label) for label in labels])
+        if entity.occurrences:
+            plan.occurrences.extend([(entity_id, *one) for one in entity.occurrences])
+
+
+def _one_shown(attributes: list[Attribute]) -> list[Attribute]:
+    """Let only the last attribute of each type be the one that is shown."""
+    seen: set[str] = set()
+    kept: list[Attribute] = []
+    for one in reversed(attributes):
+        if one.displayed and one.type in seen:
+            one = one._replace(displayed=False)  # noqa: PLW2901  (the loop goes on with the copy)
+        elif one.displayed:
+            seen.add(one.type)
+        kept.append(one)
+    kept.reverse()
+    return kept

@@ -1,0 +1,1 @@
+"""The HTTP face: the endpoints of the API, by area."""

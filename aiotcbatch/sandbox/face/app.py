@@ -1,0 +1,82 @@
+"""The HTTP face put together: every endpoint, and what stands around all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from aiotcbatch.sandbox.face import answers
+from aiotcbatch.sandbox.face.batch import BatchFace
+from aiotcbatch.sandbox.face.contents import ContentsFace
+from aiotcbatch.sandbox.face.routing import guarded
+from aiotcbatch.sandbox.face.types import TypesFace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aiohttp.typedefs import Handler, Middleware
+
+    from aiotcbatch.sandbox.face.routing import Endpoint
+    from aiotcbatch.sandbox.instance import Instance
+
+__all__ = ["build", "endpoints"]
+
+
+def endpoints(instance: Instance) -> list[Endpoint]:
+    """Return everything that the API can be asked, what is more special first."""
+    return [
+        *BatchFace(instance).endpoints(),
+        *ContentsFace(instance).endpoints(),
+        *TypesFace(instance).endpoints(),
+    ]
+
+
+def build(
+    instance: Instance,
+    *,
+    middlewares: Iterable[Middleware] = (),
+    routes: Iterable[web.AbstractRouteDef] = (),
+) -> web.Application:
+    """
+    Make the aiohttp application.
+
+    Args:
+        instance: The sandbox that it speaks for.
+        middlewares: What sees each request before anything else, the outermost first.
+        routes: What is served beside the API, such as a page; without a check of who asks.
+
+    Returns:
+        The application.
+    """
+    app = web.Application(middlewares=[*middlewares, _frame(instance)], client_max_size=1 << 30)
+    for endpoint in endpoints(instance):
+        app.router.add_route(
+            endpoint.method,
+            f"/api{endpoint.path}",
+            guarded(instance, endpoint),
+        )
+    app.router.add_routes(routes)
+    return app
+
+
+def _frame(instance: Instance) -> Middleware:
+    """Make what every answer passes through: latency, and the API's form for refusals."""
+
+    @web.middleware
+    async def frame(request: web.Request, handler: Handler) -> web.StreamResponse:
+        latency = instance.settings.latency
+        if latency:
+            await instance.clock.sleep(latency)
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if not request.path.startswith("/api"):
+                raise
+            form = answers.v3_failure if request.path.startswith("/api/v3") else answers.failure
+            return form(error.status, _SAID.get(error.status, error.reason))
+
+    return frame
+
+
+_SAID = {404: "The requested resource was not found", 405: "Method Not Allowed"}

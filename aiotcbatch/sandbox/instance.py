@@ -1,0 +1,39 @@
+"""The state of one sandbox, without its way in and without its controls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiotcbatch.sandbox.worker import Worker
+
+if TYPE_CHECKING:
+    from aiotcbatch.sandbox.access import Gate
+    from aiotcbatch.sandbox.catalog import Catalog
+    from aiotcbatch.sandbox.clock import Clock
+    from aiotcbatch.sandbox.settings import Settings
+    from aiotcbatch.sandbox.store.store import Store
+
+__all__ = ["Instance"]
+
+
+class Instance:
+    """
+    What every part of the sandbox shares.
+
+    Args:
+        store: What it keeps.
+        catalog: The types that it knows.
+        gate: Who may come in.
+        settings: Its limits; replaced as a whole when they change.
+        clock: Its time.
+    """
+
+    def __init__(
+        self, store: Store, catalog: Catalog, gate: Gate, settings: Settings, clock: Clock
+    ) -> None:
+        self.store = store
+        self.catalog = catalog
+        self.gate = gate
+        self.settings = settings
+        self.clock = clock
+        self.worker = Worker(self)

@@ -1,0 +1,336 @@
+"""A local ThreatConnect: started, looked into and stopped from Python."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+from aiohttp import web
+
+from aiotcbatch.auth import HmacAuth
+from aiotcbatch.errors import ClosedError, ConfigurationError
+from aiotcbatch.sandbox import views
+from aiotcbatch.sandbox.access import Gate
+from aiotcbatch.sandbox.catalog import Catalog
+from aiotcbatch.sandbox.clock import SystemClock
+from aiotcbatch.sandbox.face import app
+from aiotcbatch.sandbox.instance import Instance
+from aiotcbatch.sandbox.settings import Owner, Settings, User
+from aiotcbatch.sandbox.store import jobs as job_table
+from aiotcbatch.sandbox.store import reading
+from aiotcbatch.sandbox.store.store import Store
+from aiotcbatch.sandbox.vocabulary import SECURITY_LABELS
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from aiotcbatch.sandbox.clock import Clock
+    from aiotcbatch.sandbox.store.reading import Entity
+    from aiotcbatch.sandbox.vocabulary import (
+        AssociationType,
+        AttributeType,
+        IndicatorType,
+        SecurityLabel,
+    )
+
+__all__ = ["Sandbox"]
+
+#: Seconds that requests in work get to end when the sandbox is closed.
+_GRACE = 1.0
+#: The longest request line and header, so that long queries come through.
+_LONGEST_LINE = 1 << 16
+
+
+class Sandbox:
+    """
+    A local ThreatConnect that any client can talk to.
+
+    ::
+
+        async with Sandbox(owners=["MyOrg"]) as sandbox:
+            async with Client(sandbox.api_url, sandbox.auth) as client:
+                ...
+        assert sandbox.jobs[0].counts.success == 1
+
+    It may be entered in one task and left in another, as fixtures do.
+
+    Args:
+        owners: The owners that exist, by name or as `Owner`.
+        db: ``":memory:"``, or a file that survives restarts. Files of that name and ``.files``
+            behind it belong to it.
+        host: The address to listen on.
+        port: The port, 0 for a free one.
+        settings: Limits and speed; any of them can also be given by name.
+        access_id: The user's access id, made up when "".
+        secret_key: The user's secret key, made up when "".
+        token: The user's token, made up when "".
+        seed: Makes everything that is made up the same in every run.
+        clock: Where the time comes from.
+        indicator_types: Custom indicator types.
+        attribute_types: Attribute types beside the default ones.
+        association_types: Association types beside the default ones.
+        security_labels: Labels beside the default ones.
+        techniques: ATT&CK techniques beside the default ones, name by id.
+        routes: What is served beside the API, such as a page.
+        **limits: Settings by name, such as ``entities_per_second=5000``.
+    """
+
+    def __init__(
+        self,
+        owners: Iterable[str | Owner] = ("MyOrg",),
+        *,
+        db: str | os.PathLike[str] = ":memory:",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        settings: Settings | None = None,
+        access_id: str = "",
+        secret_key: str = "",
+        token: str = "",
+        seed: int | None = None,
+        clock: Clock | None = None,
+        indicator_types: Iterable[IndicatorType] = (),
+        attribute_types: Iterable[AttributeType] = (),
+        association_types: Iterable[AssociationType] = (),
+        security_labels: Iterable[SecurityLabel] = (),
+        techniques: Mapping[str, str] | None = None,
+        routes: Iterable[web.AbstractRouteDef] = (),
+        **limits: Any,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._routes = tuple(routes)
+        self._first_settings = _settings(settings, limits)
+        self._user = _first_user(seed, access_id, secret_key, token)
+        path = None if db == ":memory:" else Path(db)
+        store = Store(
+            path,
+            [owner if isinstance(owner, Owner) else Owner(name=owner) for owner in owners],
+            (*SECURITY_LABELS, *security_labels),
+        )
+        self._instance = Instance(
+            store,
+            Catalog(indicator_types, attribute_types, association_types, techniques),
+            Gate([self._user]),
+            self._first_settings,
+            clock or SystemClock(),
+        )
+        self._life: asyncio.Task[None] | None = None
+        self._stop: asyncio.Event | None = None
+        self._open = False
+
+    def __repr__(self) -> str:
+        """Show where it listens and what it holds."""
+        where = self.api_url if self._open else "closed"
+        return f"<Sandbox {where}, {self._instance.worker.waiting} jobs waiting>"
+
+    async def __aenter__(self) -> Self:
+        """Open the store, start the worker and listen."""
+        if self._life is not None:
+            raise ClosedError("a sandbox can be entered once")
+        self._stop = asyncio.Event()
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # The one task that owns all others: a task group of the caller's would have to be left by
+        # the task that entered it, and fixtures do not.
+        self._life = asyncio.get_running_loop().create_task(self._live(started, self._stop))
+        try:
+            await started
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop listening and close the store."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop listening, stop the worker and close the store; closing twice is harmless."""
+        if self._life is None or self._stop is None:
+            return
+        self._stop.set()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([self._life])
+        if not self._life.cancelled():
+            self._life.result()
+
+    async def _live(self, started: asyncio.Future[None], stop: asyncio.Event) -> None:
+        """Be there until told to stop; every task and socket belongs to this one."""
+        instance = self._instance
+        runner: web.AppRunner | None = None
+        try:
+            await anyio.to_thread.run_sync(instance.store.open)
+            waiting = await instance.store.database.run(job_table.waiting)
+            for job_id in waiting:
+                instance.worker.enqueue(job_id)
+            runner = await self._listen()
+            self._open = True
+            started.set_result(None)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(instance.worker.run)
+                await stop.wait()
+                await runner.cleanup()
+                tasks.cancel_scope.cancel()
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+        finally:
+            self._open = False
+            with anyio.CancelScope(shield=True):
+                if runner is not None:
+                    await runner.cleanup()
+                await anyio.to_thread.run_sync(instance.store.close)
+
+    async def _listen(self) -> web.AppRunner:
+        runner = web.AppRunner(
+            app.build(self._instance, routes=self._routes),
+            access_log=None,
+            shutdown_timeout=_GRACE,
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_LINE,
+        )
+        try:
+            await runner.setup()
+            site = web.TCPSite(runner, self._host, self._port, backlog=512)
+            await site.start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._port = runner.addresses[0][1]
+        return runner
+
+    # Where it is ----------------------------------------------------------------------------
+
+    @property
+    def api_url(self) -> str:
+        """The base of all API paths."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/api"
+
+    @property
+    def access_id(self) -> str:
+        """The access id of its first user."""
+        return self._user.access_id
+
+    @property
+    def secret_key(self) -> str:
+        """The secret key of its first user."""
+        return self._user.secret_key
+
+    @property
+    def token(self) -> str:
+        """The token of its first user."""
+        return self._user.token
+
+    @property
+    def auth(self) -> HmacAuth:
+        """What a client signs with."""
+        return HmacAuth(self.access_id, self.secret_key)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables by which clients find it."""
+        return {
+            "TC_API_PATH": self.api_url,
+            "TC_API_ACCESS_ID": self.access_id,
+            "TC_API_SECRET_KEY": self.secret_key,
+            "TC_TOKEN": self.token,
+        }
+
+    @property
+    def instance(self) -> Instance:
+        """Its state, for what is built upon it, such as the page."""
+        return self._instance
+
+    # What it has ----------------------------------------------------------------------------
+
+    @property
+    def jobs(self) -> list[views.JobView]:
+        """All batch jobs by number, with what was received."""
+        store = self._instance.store
+        return [self._current(job) for job in store.database.call(job_table.listed)]
+
+    def _current(self, job: job_table.Job) -> views.JobView:
+        return views.view(self._instance.store, self._instance.worker.recall(job.id) or job)
+
+    def entities(
+        self,
+        *,
+        owner: str | None = None,
+        type: str | None = None,  # noqa: A002
+    ) -> list[Entity]:
+        """
+        Return what is stored.
+
+        Args:
+            owner: Only what belongs to the owner of that name.
+            type: Only groups or indicators of that type.
+
+        Returns:
+            The entities with all that hangs on them, in the order in which they were made.
+        """
+        where, values = ["1"], []
+        for column, value in (("o.name", owner), ("e.type", type)):
+            if value is not None:
+                where.append(f"{column} = ?")
+                values.append(value)
+        return self._instance.store.database.call(_entities, " AND ".join(where), values)
+
+    @property
+    def files(self) -> views.Files:
+        """The files that were uploaded, by the xid of their group."""
+        return views.Files(self._instance.store)
+
+    # What it does ---------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """Its limits and its speed."""
+        return self._instance.settings
+
+    def configure(self, **limits: Any) -> None:
+        """Change settings by name, from now on."""
+        self._instance.settings = _settings(self._instance.settings, limits)
+
+    def add_user(self, user: User) -> None:
+        """Let another user in."""
+        self._instance.gate.add(user)
+
+    async def idle(self) -> None:
+        """Wait until no job is queued or in work."""
+        await self._instance.worker.idle()
+
+
+def _entities(connection: Any, where: str, values: list[str]) -> list[Entity]:
+    return reading.complete(connection, reading.select(connection, where, values))
+
+
+def _settings(base: Settings | None, limits: dict[str, Any]) -> Settings:
+    try:
+        return replace(base or Settings(), **limits)
+    except TypeError:
+        known = ", ".join(sorted(Settings.__dataclass_fields__))
+        unknown = sorted(set(limits) - set(Settings.__dataclass_fields__))
+        raise ConfigurationError("settings", ", ".join(unknown), known) from None
+
+
+def _first_user(seed: int | None, access_id: str, secret_key: str, token: str) -> User:
+    """Make up the credentials that were not given."""
+    source = secrets.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311
+    return User(
+        access_id=access_id or str(source.randrange(10**19, 10**20)),
+        secret_key=secret_key or f"{source.getrandbits(384):096x}",
+        token=token or f"APIV2:1:{source.getrandbits(192):048x}",
+    )

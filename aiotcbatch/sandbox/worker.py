@@ -1,0 +1,186 @@
+"""The background worker: jobs one after the other, in the order in which their data came."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from aiotcbatch.sandbox.engine import config as job_config
+from aiotcbatch.sandbox.engine.report import Report
+from aiotcbatch.sandbox.engine.run import Run
+from aiotcbatch.sandbox.store import jobs
+from aiotcbatch.sandbox.store.jobs import State
+
+if TYPE_CHECKING:
+    from aiotcbatch.sandbox.instance import Instance
+    from aiotcbatch.sandbox.store.database import Connection
+    from aiotcbatch.sandbox.store.jobs import Job
+
+__all__ = ["Worker"]
+
+_log = logging.getLogger("aiotcbatch.sandbox")
+
+#: How many jobs are remembered outside of the database.
+_REMEMBERED = 1000
+#: The longest that a slow job works before it waits, in seconds.
+_SLICE = 0.02
+
+
+class Worker:
+    """
+    Processes jobs at the speed that the settings ask for.
+
+    Args:
+        instance: What it works for.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._queue: deque[int] = deque()
+        self._wake = anyio.Event()
+        self._idle = anyio.Event()
+        self._idle.set()
+        self._jobs: OrderedDict[int, Job] = OrderedDict()
+        #: Seconds, on the sandbox's clock, in which a job was in work.
+        self.busy = 0.0
+        #: Groups and indicators that were looked at.
+        self.entities = 0
+
+    def remember(self, job: Job) -> None:
+        """Keep a job at hand, so that looking at its status asks nobody."""
+        self._jobs[job.id] = job
+        while len(self._jobs) > _REMEMBERED:
+            oldest = next(iter(self._jobs.values()))
+            if oldest.state is not State.COMPLETED:
+                break
+            del self._jobs[oldest.id]
+
+    def recall(self, job_id: int) -> Job | None:
+        """Return a job that is at hand."""
+        return self._jobs.get(job_id)
+
+    def forget(self) -> None:
+        """Forget all jobs, since the database was changed."""
+        self._queue.clear()
+        self._jobs.clear()
+        self.busy = 0.0
+        self.entities = 0
+        self._idle.set()
+
+    def enqueue(self, job_id: int) -> None:
+        """Put a job that has its data at the end of the queue."""
+        self._queue.append(job_id)
+        self._idle = anyio.Event() if self._idle.is_set() else self._idle
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs are queued or in work."""
+        return len(self._queue)
+
+    async def idle(self) -> None:
+        """Wait until no job is queued or in work."""
+        while self._queue:
+            await self._idle.wait()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            if not self._queue:
+                self._idle.set()
+                self._wake = anyio.Event()
+                await self._wake.wait()
+            job_id = self._queue[0]
+            await self.process(job_id)
+            if self._queue and self._queue[0] == job_id:
+                self._queue.popleft()
+
+    async def process(self, job_id: int) -> Job | None:
+        """
+        Do one job from its beginning, or from where it was left, to its end.
+
+        Returns:
+            The job, None if it is gone.
+        """
+        database = self._instance.store.database
+        job = self.recall(job_id) or await database.run(jobs.get, job_id)
+        if job is None or job.state is State.COMPLETED:
+            return job
+        self.remember(job)
+        began = self._instance.clock.time()
+        job.started = job.started or began
+        job.state = State.RUNNING
+        try:
+            run = await self._prepare(job)
+            await self._steps(run, began)
+        except Exception as error:  # noqa: BLE001  (reported in the job, as a server does)
+            _log.exception("batch job %d failed inside the sandbox", job_id)
+            await database.run(self._internal, job, repr(error))
+        job.completed = self._instance.clock.time()
+        self.busy += job.completed - began
+        job.state = State.COMPLETED
+        await self._finish(job)
+        return job
+
+    async def _prepare(self, job: Job) -> Run:
+        database = self._instance.store.database
+        body, file = await database.run(jobs.body, job.id)
+        if file is not None:
+            body = await anyio.to_thread.run_sync(self._instance.store.spool.read, file)
+        return await database.run(self._begin, job, body or b"")
+
+    def _begin(self, connection: Connection, job: Job, body: bytes) -> Run:
+        instance = self._instance
+        config = job_config.read(job.config)
+        run = Run(
+            instance.store,
+            instance.catalog,
+            instance.settings,
+            instance.clock,
+            job,
+            config,
+            body,
+        )
+        run.resume(connection)
+        jobs.save(connection, job)
+        return run
+
+    async def _steps(self, run: Run, began: float) -> None:
+        """Step through a job, and wait where the settings make it slow."""
+        instance = self._instance
+        done = 0
+        while not run.over:
+            rate = instance.settings.entities_per_second
+            chunk = instance.settings.chunk
+            if rate is not None:
+                chunk = max(1, min(chunk, int(rate * _SLICE)))
+            number = await instance.store.database.run(run.step, chunk)
+            done += number
+            self.entities += number
+            if rate is not None and number:
+                due = began + done / rate
+                await instance.clock.sleep(max(0.0, due - instance.clock.time()))
+        for file in run.unneeded:
+            await anyio.to_thread.run_sync(instance.store.spool.remove, file)
+
+    async def _finish(self, job: Job) -> None:
+        store = self._instance.store
+        keep = self._instance.settings.keep_bodies
+        files = await store.database.run(_complete, job, keep)
+        for file in files:
+            await anyio.to_thread.run_sync(store.spool.remove, file)
+
+    @staticmethod
+    def _internal(connection: Connection, job: Job, what: str) -> None:
+        report = Report(job)
+        report.whole("0x1004", f"An unknown error occurred: {what}", "$")
+        jobs.add_errors(connection, job.id, report.taken())
+
+
+def _complete(connection: Connection, job: Job, keep: int | None) -> list[str]:
+    jobs.save(connection, job)
+    return [] if keep is None else jobs.forget_bodies(connection, keep)
