@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from aiotcbatch.contents import FileItem
 from aiotcbatch.errors import (
@@ -26,7 +26,23 @@ if TYPE_CHECKING:
     from aiotcbatch.files import UploadResult
     from aiotcbatch.http import Transport
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "BatchOptions"]
+
+
+class BatchOptions(TypedDict, total=False):
+    """The further settings of a `Batch`, as keyword arguments."""
+
+    file_merge_mode: str | None
+    hash_collision_mode: str | None
+    max_entities_per_job: int
+    max_bytes_per_job: int
+    max_jobs: int
+    file_concurrency: int
+    create_and_upload: bool
+    poll_timeout: float
+    validate: bool
+    indicator_types: Mapping[str, int] | None
+    clock: Clock | None
 
 
 class Batch(TypedBuilder):

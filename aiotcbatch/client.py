@@ -10,6 +10,7 @@ import anyio
 
 from aiotcbatch.answers import unreadable
 from aiotcbatch.auth import Auth, HmacAuth, TokenAuth
+from aiotcbatch.batch import Batch
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.http import Settings, Transport
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
     from aiotcbatch.answers import Answer
+    from aiotcbatch.batch import BatchOptions
     from aiotcbatch.settings import Options
 
 __all__ = ["AttributeType", "Client", "IndicatorType", "Owner"]
@@ -163,6 +165,52 @@ class Client:
             variables, "TC_API_PATH", "the url of the API, such as https://host/api"
         )
         return cls(api_url, _credentials(variables), settings=settings, session=session, **options)
+
+    def batch(
+        self,
+        owner: str,
+        action: str = "Create",
+        attribute_write_type: str = "Replace",
+        halt_on_error: bool = True,
+        playbook_triggers_enabled: bool = False,
+        tag_write_type: str = "Replace",
+        security_label_write_type: str = "Replace",
+        **options: Unpack[BatchOptions],
+    ) -> Batch:
+        """
+        Begin a batch for one owner; nothing is sent before something of it is awaited.
+
+        Args:
+            owner: The owner to write into.
+            action: ``Create`` (which updates too) or ``Delete``.
+            attribute_write_type: ``Replace``, ``Append``, ``Singleton`` or ``Static``.
+            halt_on_error: The server stops a job at its first error.
+            playbook_triggers_enabled: Fire playbook triggers for what is written.
+            tag_write_type: ``Replace`` or ``Append``.
+            security_label_write_type: ``Replace`` or ``Append``.
+            **options: Further settings of `Batch`, such as ``max_entities_per_job``.
+
+        Returns:
+            The batch. When `indicator_types` has been awaited before, it knows the custom types
+            of the instance.
+
+        Raises:
+            ConfigurationError: When a setting is not one of those that are accepted.
+        """
+        if self._indicator_types is not None and "indicator_types" not in options:
+            types = {kind.name: len(kind.value_labels) or 1 for kind in self._indicator_types}
+            options["indicator_types"] = types
+        return Batch(
+            self.transport,
+            owner,
+            action,
+            attribute_write_type,
+            halt_on_error,
+            playbook_triggers_enabled,
+            tag_write_type,
+            security_label_write_type,
+            **options,
+        )
 
     async def owners(self) -> list[Owner]:
         """

@@ -103,7 +103,7 @@ class Pipeline:
         self._changed = anyio.Event()
         self._pausing = False
         self._nap = anyio.CancelScope()
-        self._failure: AiotcbatchError | None = None
+        self._failure: Exception | None = None
         #: Every job that was begun, in order.
         self.jobs: list[Job] = []
         #: Jobs whose end has not been told yet.
@@ -148,7 +148,7 @@ class Pipeline:
     async def _guard(self, worker: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
         try:
             await worker()
-        except AiotcbatchError as error:
+        except Exception as error:  # noqa: BLE001 - raised by run(), not in a group of one
             if self._failure is None:
                 self._failure = error
             scope.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 from aiotcbatch.builder import Builder
@@ -10,6 +11,7 @@ from aiotcbatch.entities import indicator as indicators
 from aiotcbatch.entities import summaries, values
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date, datetime
 
     from aiotcbatch.contents import FileContent
@@ -495,6 +497,28 @@ class TypedBuilder(Builder):
             xid,
             fields,
         )
+
+    # Custom indicator types
+
+    if not TYPE_CHECKING:  # a type checker is to see the slips
+
+        def __getattr__(self, name: str) -> Callable[..., indicators.Indicator]:
+            """Give the method of a custom type that the instance knows, as TcEx does."""
+            types = self.__dict__.get("_custom_types") or ()
+            kind = next((k for k in types if k.lower().replace(" ", "_") == name), None)
+            if kind is None:
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+            return partial(_custom, self, kind, types[kind])
+
+
+def _custom(
+    builder: TypedBuilder, kind: str, value_count: int, *args: Any, **fields: Any
+) -> indicators.Indicator:
+    """Add an indicator of a custom type with as many values as the type has."""
+    names = (*(f"value{n}" for n in range(1, value_count + 1)), "rating", "confidence", "xid")
+    given = _positional(kind, names, args, fields)
+    parts = [given.pop(name, None) for name in names[:value_count]]
+    return builder.indicator(kind, summaries.join_summary(parts, kind), **given)
 
 
 def _positional(

@@ -318,6 +318,21 @@ class TestInterface2:
         with pytest.raises(ValidationError, match="Phone Number"):
             knowing.indicator("Process Name", "x")
 
+    def test_custom_types_have_methods(self) -> None:
+        """A type that the instance knows has a method, with as many values as it has."""
+        builder = TypedBuilder(indicator_types={"Pair Of Things": 2})
+
+        pair = builder.pair_of_things("a", "b", "3", xid="p")  # type: ignore[attr-defined]
+
+        assert pair.data == {
+            "type": "Pair Of Things",
+            "summary": "a : b",
+            "xid": "p",
+            "rating": 3.0,
+        }
+        with pytest.raises(AttributeError, match="unknown_type"):
+            builder.unknown_type  # type: ignore[attr-defined]  # noqa: B018
+
 
 class TestInterface1:
     """Positional and keyword arguments of the typed methods."""

@@ -1,0 +1,177 @@
+"""
+The ThreatConnect Batch API for asyncio: build, encode, submit, and know what became of it.
+
+::
+
+    async with Client.from_env() as client:
+        batch = client.batch("MyOrg")
+        host = batch.host("bad.example.com", rating=5, confidence=100)
+        host.tag("APT")
+        status = await batch.submit()
+"""
+
+from __future__ import annotations
+
+from aiotcbatch.auth import Auth, HmacAuth, TokenAuth
+from aiotcbatch.batch import Batch
+from aiotcbatch.client import AttributeType, Client, IndicatorType, Owner
+from aiotcbatch.contents import FileContent
+from aiotcbatch.entities.entity import Entity
+from aiotcbatch.entities.group import (
+    Adversary,
+    AttackPattern,
+    Campaign,
+    CourseOfAction,
+    Document,
+    Email,
+    Event,
+    Group,
+    Incident,
+    IntrusionSet,
+    Malware,
+    Report,
+    Signature,
+    Tactic,
+    Threat,
+    Tool,
+    Vulnerability,
+)
+from aiotcbatch.entities.indicator import (
+    ASN,
+    CIDR,
+    URL,
+    Address,
+    CustomIndicator,
+    EmailAddress,
+    EmailSubject,
+    File,
+    Hashtag,
+    Host,
+    Indicator,
+    Mutex,
+    RegistryKey,
+    UserAgent,
+)
+from aiotcbatch.entities.metadata import (
+    Association,
+    Attribute,
+    FileOccurrence,
+    SecurityLabel,
+    Tag,
+)
+from aiotcbatch.errors import (
+    ERROR_CODES,
+    AccessDeniedError,
+    AiotcbatchError,
+    AuthenticationError,
+    BatchDisabledError,
+    ClockError,
+    ClosedError,
+    ConfigurationError,
+    ConnectError,
+    ConnectionLostError,
+    CriticalError,
+    ErrorCode,
+    FileUploadError,
+    JobError,
+    NotFoundError,
+    PollTimeoutError,
+    RateLimitedError,
+    RequestRefusedError,
+    RequestTimeoutError,
+    ResponseError,
+    SealedError,
+    TransportError,
+    UnavailableError,
+    UnreadableAnswerError,
+    UploadTooLargeError,
+    UsageError,
+    ValidationError,
+)
+from aiotcbatch.files import UploadResult
+from aiotcbatch.results import BatchError, BatchStatus
+from aiotcbatch.retry import RetryPolicy
+from aiotcbatch.settings import Settings
+from aiotcbatch.xid import generate_xid
+
+__all__ = [
+    "ASN",
+    "CIDR",
+    "ERROR_CODES",
+    "URL",
+    "AccessDeniedError",
+    "Address",
+    "Adversary",
+    "AiotcbatchError",
+    "Association",
+    "AttackPattern",
+    "Attribute",
+    "AttributeType",
+    "Auth",
+    "AuthenticationError",
+    "Batch",
+    "BatchDisabledError",
+    "BatchError",
+    "BatchStatus",
+    "Campaign",
+    "Client",
+    "ClockError",
+    "ClosedError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectionLostError",
+    "CourseOfAction",
+    "CriticalError",
+    "CustomIndicator",
+    "Document",
+    "Email",
+    "EmailAddress",
+    "EmailSubject",
+    "Entity",
+    "ErrorCode",
+    "Event",
+    "File",
+    "FileContent",
+    "FileOccurrence",
+    "FileUploadError",
+    "Group",
+    "Hashtag",
+    "HmacAuth",
+    "Host",
+    "Incident",
+    "Indicator",
+    "IndicatorType",
+    "IntrusionSet",
+    "JobError",
+    "Malware",
+    "Mutex",
+    "NotFoundError",
+    "Owner",
+    "PollTimeoutError",
+    "RateLimitedError",
+    "RegistryKey",
+    "Report",
+    "RequestRefusedError",
+    "RequestTimeoutError",
+    "ResponseError",
+    "RetryPolicy",
+    "SealedError",
+    "SecurityLabel",
+    "Settings",
+    "Signature",
+    "Tactic",
+    "Tag",
+    "Threat",
+    "TokenAuth",
+    "Tool",
+    "TransportError",
+    "UnavailableError",
+    "UnreadableAnswerError",
+    "UploadResult",
+    "UploadTooLargeError",
+    "UsageError",
+    "UserAgent",
+    "ValidationError",
+    "Vulnerability",
+    "generate_xid",
+]
