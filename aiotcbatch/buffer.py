@@ -139,8 +139,6 @@ class Buffer:
 
     def remove(self, key: str) -> dict[str, Any] | None:
         """Take one record out by its key and decode it; None if it is not there."""
-        if not self.count:
-            return None
         record = self._recent.pop(key, None)
         if record is not None:
             data: dict[str, Any] = orjson.loads(record)

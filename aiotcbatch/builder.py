@@ -28,6 +28,7 @@ from aiotcbatch.entities.indicator import (
     Indicator,
 )
 from aiotcbatch.entities.metadata import Association
+from aiotcbatch.entities.values import MAX_CONFIDENCE, MAX_RATING
 from aiotcbatch.errors import ClosedError, ConfigurationError, ValidationError
 from aiotcbatch.xid import random_xid, unique_xid
 
@@ -66,14 +67,19 @@ class _Shelf(Generic[E]):
     def find(self, xid: str) -> E | None:
         """The entity with this xid, opened again if it is encoded; None if there is none."""
         entity = self.open.get(xid)
-        if entity is not None:
+        if entity is None and (self.buffer.count or self._draining):
+            return self._reopen(xid)
+        return entity
+
+    def _reopen(self, xid: str) -> E | None:
+        entity = self._draining.get(xid)
+        if entity is not None and not entity.sealed:
             return entity
-        if self._draining and (entity := self._draining.get(xid)) and not entity.sealed:
-            return entity
-        if self.buffer.count and (data := self.buffer.remove(xid)) is not None:
-            entity = self.open[xid] = self._view(data)
-            return entity
-        return None
+        data = self.buffer.remove(xid)
+        if data is None:
+            return None
+        entity = self.open[xid] = self._view(data)
+        return entity
 
     def discard(self, xid: str) -> bool:
         """Forget an entity, open or encoded."""
@@ -383,7 +389,7 @@ class Builder:
         xid = self._xid(cls.TYPE, name, xid)
         known = self._groups.find(xid)
         if known is None:
-            group = cls({"name": name, "type": cls.TYPE, "xid": xid}, validate=self._validate)
+            group = cls({"name": name, "type": cls.TYPE, "xid": xid}, self._validate)
             if fields:
                 group.put_all(fields)
             self._groups.open[xid] = group
@@ -410,17 +416,15 @@ class Builder:
         summary = cls.normalise(summary, "summary") if self._validate else str(summary)
         if xid is True or xid is None:
             xid = unique_xid(kind, summary)
-        else:
+        elif xid.__class__ is not str or not xid or not xid.isascii():
             xid = self._xid(kind, summary, xid)
         known = self._indicators.find(xid)
         if known is None:
-            indicator = cls({"type": kind, "summary": summary, "xid": xid}, validate=self._validate)
+            indicator = cls({"type": kind, "summary": summary, "xid": xid}, self._validate)
         else:
             indicator = self._same(cls, known, kind, summary)
-        if rating is not None:
-            indicator.rating = rating
-        if confidence is not None:
-            indicator.confidence = confidence
+        if rating is not None or confidence is not None:
+            _rate(indicator, rating, confidence)
         if fields:
             indicator.put_all(fields)
         if known is None:
@@ -475,14 +479,14 @@ class Builder:
             raise errors[0]
 
     def _view_group(self, data: dict[str, Any]) -> Group:
-        group = GROUP_CLASSES[data["type"]](data, validate=self._validate)
+        group = GROUP_CLASSES[data["type"]](data, self._validate)
         if isinstance(group, FileGroup) and (item := self._group_buffer.detach(group.xid)):
             group.file_content = item.content
         return group
 
     def _view_indicator(self, data: dict[str, Any]) -> Indicator:
         cls = INDICATOR_CLASSES.get(data["type"], CustomIndicator)
-        return cls(data, validate=self._validate)
+        return cls(data, self._validate)
 
     def _store_group(self, group: Group) -> None:
         if self._validate:
@@ -529,6 +533,18 @@ class Builder:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise ClosedError("the batch is closed; make another one with client.batch()")
+
+
+def _rate(indicator: Indicator, rating: Any, confidence: Any) -> None:
+    """Set what most indicators have; what needs no conversion is taken as it is."""
+    if rating.__class__ is float and 0.0 <= rating <= MAX_RATING:
+        indicator.data["rating"] = rating
+    elif rating is not None:
+        indicator.rating = rating
+    if confidence.__class__ is int and 0 <= confidence <= MAX_CONFIDENCE:
+        indicator.data["confidence"] = confidence
+    elif confidence is not None:
+        indicator.confidence = confidence
 
 
 def _taken(known: Entity) -> ValidationError:

@@ -103,8 +103,8 @@ class FileGroup(Group):
 
     file_name = Field[str, str]("fileName", values.text, doc="The name of the file.")
 
-    def __init__(self, data: dict[str, Any], *, validate: bool = True) -> None:
-        super().__init__(data, validate=validate)
+    def __init__(self, data: dict[str, Any], validate: bool = True) -> None:
+        super().__init__(data, validate)
         self._file_content = None
 
     @property
