@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 import orjson
 from aiohttp import BodyPartReader, web
 
@@ -110,7 +111,7 @@ class BatchFace:
         try:
             value, config = self._config(parts["config"].body or b"", user)
         except answers.RefusalError:
-            self._drop(body)
+            await self._drop(body)
             raise
         job = await self._new(config.owner, value)
         inline = self._is_small(body, config)
@@ -195,7 +196,7 @@ class BatchFace:
             jobs.attach, job.id, body, now, inline=inline
         )
         if not done:
-            self._drop(body)
+            await self._drop(body)
             return False
         job.state, job.queued, job.inline = State.QUEUED, now, inline
         job.body_size, job.body_file = body.size, body.file
@@ -215,9 +216,9 @@ class BatchFace:
                 parts[part.name] = await spool.receive(_pieces(part), limit)
         return parts
 
-    def _drop(self, body: Received) -> None:
+    async def _drop(self, body: Received) -> None:
         if body.file is not None:
-            self._instance.store.spool.remove(body.file)
+            await anyio.to_thread.run_sync(self._instance.store.spool.remove, body.file)
 
     async def _find(self, request: web.Request, user: User) -> Job:
         job_id = number_in(segment(request, 2))

@@ -101,10 +101,10 @@ class ContentsFace:
             request.query.get("filename"),
         )
         if old is False:
-            self._drop(body.file)
+            await self._drop(body.file)
             return answers.failure(400, _FULL)
         if isinstance(old, str):
-            self._drop(old)
+            await self._drop(old)
         return answers.json({"status": "Success"})
 
     async def _receive(self, request: web.Request, place: Place) -> Received:
@@ -116,7 +116,7 @@ class ContentsFace:
             text = f"File size greater than allowable limit of {limit}"
             raise RefusalError(answers.failure(400, text)) from None
         if place.malware and not await self._is_protected(body):
-            self._drop(body.file)
+            await self._drop(body.file)
             raise RefusalError(answers.failure(400, _UNPROTECTED))
         return body
 
@@ -161,9 +161,9 @@ class ContentsFace:
             head = await anyio.to_thread.run_sync(_head, path)
         return head is not None and head[:4] == _ZIP and len(head) > 6 and bool(head[6] & 1)  # noqa: PLR2004
 
-    def _drop(self, file: str | None) -> None:
+    async def _drop(self, file: str | None) -> None:
         if file is not None:
-            self._instance.store.spool.remove(file)
+            await anyio.to_thread.run_sync(self._instance.store.spool.remove, file)
 
 
 def _head(path: object) -> bytes:

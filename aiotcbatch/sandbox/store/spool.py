@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,13 +58,13 @@ class Spool:
         self._kept = directory
         self._directory = directory
         self._count = 0
+        self._naming = threading.Lock()
 
     @property
     def directory(self) -> Path:
         """Where the files are, made when it is first needed."""
         if self._directory is None:
             self._directory = Path(tempfile.mkdtemp(prefix="aiotcbatch-sandbox-"))
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._directory
 
     def close(self) -> None:
@@ -127,7 +128,8 @@ class Spool:
                 pieces.append(piece)
                 held += len(piece)
                 if held >= PIECE and size > IN_MEMORY:
-                    file = file or self._name()
+                    if file is None:
+                        file = await anyio.to_thread.run_sync(self._name)
                     await anyio.to_thread.run_sync(self._append, file, pieces, digest)
                     pieces, held = [], 0
             if file is None:
@@ -138,16 +140,20 @@ class Spool:
             return Received(size, digest.hexdigest(), None, file)
         except BaseException:
             if file is not None:
-                self.remove(file)
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(self.remove, file)
             raise
 
     def _name(self) -> str:
-        while True:
-            self._count += 1
-            name = f"{self._count:08d}"
-            if not self.path(name).exists():
-                self.path(name).touch(mode=0o600)
-                return name
+        """Make an empty file of a new name; worker threads may do so at the same time."""
+        with self._naming:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            while True:
+                self._count += 1
+                name = f"{self._count:08d}"
+                if not self.path(name).exists():
+                    self.path(name).touch(mode=0o600)
+                    return name
 
     def _append(self, file: str, pieces: list[bytes], digest: hashlib._Hash) -> None:
         block = b"".join(pieces)
