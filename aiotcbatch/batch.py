@@ -20,6 +20,7 @@ from aiotcbatch.typed import TypedBuilder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
+    from os import PathLike
     from types import TracebackType
     from typing import Self
 
@@ -36,6 +37,8 @@ class BatchOptions(TypedDict, total=False):
     hash_collision_mode: str | None
     max_entities_per_job: int
     max_bytes_per_job: int
+    memory_limit: int
+    spool_directory: str | PathLike[str] | None
     max_jobs: int
     file_concurrency: int
     create_and_upload: bool
@@ -67,6 +70,9 @@ class Batch(TypedBuilder):
             ``IgnoreExisting`` or ``Split``; None leaves it to the server.
         max_entities_per_job: Groups, indicators and associations in one job at most.
         max_bytes_per_job: Bytes of one job's document at most.
+        memory_limit: Bytes of encoded entities that are held in memory at most; what is more
+            goes to a temporary file at ``drain()``.
+        spool_directory: Where that file is made; None for the system's place.
         max_jobs: Jobs that the server has at once; while it works on one, the next are there.
         file_concurrency: Files that are open and uploading at once.
         create_and_upload: Make jobs in one request. It saves a round trip, and small jobs are
@@ -96,6 +102,8 @@ class Batch(TypedBuilder):
         hash_collision_mode: str | None = None,
         max_entities_per_job: int = 25_000,
         max_bytes_per_job: int = 75_000_000,
+        memory_limit: int = 64 * 1024 * 1024,
+        spool_directory: str | PathLike[str] | None = None,
         max_jobs: int = 3,
         file_concurrency: int = 8,
         create_and_upload: bool = False,
@@ -108,6 +116,8 @@ class Batch(TypedBuilder):
             validate=validate,
             max_entities_per_job=max_entities_per_job,
             max_bytes_per_job=max_bytes_per_job,
+            memory_limit=memory_limit,
+            spool_directory=spool_directory,
             indicator_types=indicator_types,
         )
         self._transport = transport

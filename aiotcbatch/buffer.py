@@ -17,17 +17,22 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from aiotcbatch.ordering import dependencies_first
+from aiotcbatch.spool import SpooledSlice
 from aiotcbatch.xid_index import XidIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from aiotcbatch.contents import FileItem
+    from aiotcbatch.spool import Spool
 
-__all__ = ["Buffer", "Cut", "GroupBuffer", "encode"]
+__all__ = ["Buffer", "Cut", "GroupBuffer", "Piece", "encode", "loaded", "xid_of"]
 
 #: Records are joined into a segment when they are this many bytes together.
 SEGMENT_BYTES = 256 * 1024
+
+#: Records as they are held, in memory or on disk.
+Piece = memoryview | SpooledSlice
 
 #: Encodes one wire dict; the only way in which entities become bytes.
 encode = orjson.dumps
@@ -38,7 +43,7 @@ class Cut:
     """What one buffer gives to one chunk."""
 
     #: Records joined by commas; between two slices a comma is missing.
-    slices: list[memoryview] = field(default_factory=list)
+    slices: list[Piece] = field(default_factory=list)
     count: int = 0
     #: Bytes of the records, with a comma after each.
     nbytes: int = 0
@@ -49,7 +54,7 @@ class Cut:
     #: Links that were taken out of records since their circle does not fit: xid to xid.
     severed: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, piece: memoryview, count: int) -> None:
+    def add(self, piece: Piece, count: int) -> None:
         """Append a slice that holds some records."""
         self.slices.append(piece)
         self.count += count
@@ -63,7 +68,7 @@ class _Segment:
 
     def __init__(self, first: int, records: Sequence[bytes], *, refers: bool) -> None:
         self.first = first
-        self.body = memoryview(b",".join(records))
+        self.body: Piece = memoryview(b",".join(records))
         #: Record i is ``body[starts[i] : starts[i + 1] - 1]``.
         self.starts = array("I", accumulate((len(record) + 1 for record in records), initial=0))
         #: Records before this one are gone.
@@ -79,7 +84,7 @@ class _Segment:
     def has(self, at: int) -> bool:
         return self.taken <= at < len(self) and at not in self.gone
 
-    def records(self, start: int, stop: int) -> memoryview:
+    def records(self, start: int, stop: int) -> Piece:
         return self.body[self.starts[start] : self.starts[stop] - 1]
 
     def nbytes(self, start: int, stop: int) -> int:
@@ -121,6 +126,38 @@ class Buffer:
         self.count = 0
         #: Their bytes, with a comma after each.
         self.nbytes = 0
+        #: Bytes of the segments that are in memory.
+        self._segment_bytes = 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that are held in memory, records and what is taken of their segments."""
+        return self._segment_bytes + self._recent_bytes
+
+    async def spill(self, spool: Spool, nbytes: int) -> int:
+        """
+        Move records to the spool, the last ones first since they are sent last.
+
+        Args:
+            spool: Where to.
+            nbytes: How many bytes of memory to give back.
+
+        Returns:
+            How many were given back; less than asked for if no more are there.
+        """
+        self._close_segment()
+        moved = 0
+        for segment in reversed(self._segments):
+            if moved >= nbytes:
+                break
+            body = segment.body
+            if isinstance(body, memoryview):
+                spooled = await spool.write(body)
+                moved += len(body)
+                if segment.left:  # it was not sent meanwhile
+                    segment.body = spooled
+                    self._segment_bytes -= len(body)
+        return moved
 
     def __contains__(self, key: str) -> bool:
         return key in self._recent or self._find(key) is not None
@@ -186,6 +223,8 @@ class Buffer:
         segment.left -= count
         if segment.left == 0:
             self._segments.remove(segment)
+            if isinstance(segment.body, memoryview):
+                self._segment_bytes -= len(segment.body)
             if not self._segments:
                 self._index = XidIndex()
 
@@ -194,7 +233,9 @@ class Buffer:
             return
         first = self._next_place
         records = list(self._recent.values())
-        self._segments.append(_Segment(first, records, refers=self._recent_refers))
+        segment = _Segment(first, records, refers=self._recent_refers)
+        self._segments.append(segment)
+        self._segment_bytes += len(segment.body)
         self._index.put_all(self._recent, first)
         self._next_place += len(records)
         self._recent = {}
@@ -209,7 +250,7 @@ class Buffer:
         if segment is None or not segment.has(at):
             return None
         # The index knows hashes only: the record has the last word.
-        data: dict[str, Any] = orjson.loads(segment.records(at, at + 1))
+        data: dict[str, Any] = orjson.loads(loaded(segment.records(at, at + 1)))
         return (segment, at, data) if self._key_of(data) == key else None
 
     def _locate(self, place: int) -> tuple[_Segment | None, int]:
@@ -354,7 +395,7 @@ class GroupBuffer(Buffer):
         record = segment.records(at, at + 1)
         nbytes = segment.nbytes(at, at + 1)
         if later and not later.isdisjoint(self._links.get(self._marked.get(place, ""), ())):
-            record = self._sever(cut, orjson.loads(record), later)
+            record = self._sever(cut, orjson.loads(loaded(record)), later)
         cut.add(record, 1)
         self._take_mark(cut, place)
         segment.gone.add(at)
@@ -387,3 +428,8 @@ class GroupBuffer(Buffer):
 def xid_of(data: dict[str, Any]) -> Any:
     """Give the key of an entity's wire dict."""
     return data.get("xid")
+
+
+def loaded(piece: Piece) -> bytes | memoryview:
+    """Give the bytes of some records, reading them if they are on disk."""
+    return piece if isinstance(piece, memoryview) else piece.read()

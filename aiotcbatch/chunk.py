@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from aiotcbatch.buffer import Cut, encode
+from aiotcbatch.buffer import Cut, encode, loaded
 from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.spool import SpooledSlice
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from aiotcbatch.buffer import Buffer, GroupBuffer
+    from aiotcbatch.buffer import Buffer, GroupBuffer, Piece
     from aiotcbatch.contents import FileItem
 
 __all__ = ["FRAME_BYTES", "Chunk", "cut_chunk"]
@@ -75,9 +76,9 @@ class Chunk:
     async def blocks(self) -> AsyncIterator[bytes | memoryview]:
         """Give the document from its beginning, without joining or copying."""
         for part in self._parts():
-            yield part
+            yield await part.fetch() if isinstance(part, SpooledSlice) else part
 
-    def _parts(self) -> Iterator[bytes | memoryview]:
+    def _parts(self) -> Iterator[bytes | Piece]:
         opening = b'{"'
         for name, cut in self._arrays():
             yield opening + name + b'":['
@@ -107,9 +108,7 @@ class Chunk:
         worker thread.
         """
         return {
-            name.decode(): [
-                data for piece in cut.slices for data in orjson.loads(b"".join((b"[", piece, b"]")))
-            ]
+            name.decode(): [data for piece in cut.slices for data in _records(piece)]
             for name, cut in self._arrays()
         }
 
@@ -118,6 +117,11 @@ class Chunk:
             f"<Chunk {self.number}: {self.groups.count} groups, {self.indicators.count}"
             f" indicators, {self.associations.count} associations, {self.size} bytes>"
         )
+
+
+def _records(piece: Piece) -> list[dict[str, Any]]:
+    data: list[dict[str, Any]] = orjson.loads(b"".join((b"[", loaded(piece), b"]")))
+    return data
 
 
 def cut_chunk(

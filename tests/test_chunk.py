@@ -13,6 +13,7 @@ from aiotcbatch.buffer import Buffer, GroupBuffer, encode, xid_of
 from aiotcbatch.chunk import FRAME_BYTES, Chunk, cut_chunk
 from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.spool import Spool
 
 SIZES = st.lists(st.integers(0, 60), max_size=8)
 
@@ -127,3 +128,22 @@ def test_severed_links_are_sent_as_associations() -> None:
         for link in document.get("association", [])
     }
     assert links == {frozenset("ab"), frozenset("bc"), frozenset("ac")}
+
+
+async def test_what_is_on_disk_is_sent_alike() -> None:
+    """A chunk whose records were spilled has the same bytes, cut at the same places."""
+    sizes = [10, 20, 30, 40]
+    held, spilled, spool = Held([3], sizes, [5]), Held([3], sizes, [5]), Spool()
+    for buffer in (spilled.groups, spilled.indicators, spilled.associations):
+        before = buffer.memory_bytes
+        assert await buffer.spill(spool, before) == before - 1 > 0
+        assert buffer.memory_bytes == 0
+    assert spilled.indicators.remove("i1") == held.indicators.remove("i1")
+
+    while (chunk := held.cut(max_count=2)) is not None:
+        other = spilled.cut(max_count=2)
+        assert other is not None
+        assert await body(other) == await body(chunk)
+        assert other.size == chunk.size
+        assert other.decode() == chunk.decode()
+    assert spilled.cut() is None

@@ -1,0 +1,113 @@
+"""The spool: encoded records that are kept on disk until they are sent."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Spool", "SpooledSlice"]
+
+T = TypeVar("T")
+
+
+class SpooledSlice:
+    """Some bytes of the spool, as a stand-in for a memoryview of them."""
+
+    __slots__ = ("_length", "_offset", "_spool")
+
+    def __init__(self, spool: Spool, offset: int, length: int) -> None:
+        self._spool = spool
+        self._offset = offset
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, part: slice) -> SpooledSlice:
+        start, stop, _ = part.indices(self._length)
+        return SpooledSlice(self._spool, self._offset + start, max(stop - start, 0))
+
+    def read(self) -> bytes:
+        """
+        Read the bytes, from the page cache as a rule.
+
+        Raises:
+            OSError: When the disk does not give them back.
+        """
+        return self._spool.read(self._offset, self._length)
+
+    async def fetch(self) -> bytes:
+        """Read the bytes in a worker thread."""
+        return await self._spool.in_thread(self.read)
+
+
+class Spool:
+    """
+    A temporary file that only grows, and is gone when nothing refers to it any more.
+
+    It has no name, so that nobody else can open it and nothing is left of it when the process
+    dies; it is made when something is written to it for the first time.
+
+    Args:
+        directory: Where to make it; None for the system's place of temporary files.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+        self._directory = directory
+        self._descriptor: int | None = None
+        self._limiter: CapacityLimiter | None = None
+        #: Bytes that were written to it.
+        self.nbytes = 0
+
+    async def write(self, block: memoryview) -> SpooledSlice:
+        """
+        Append a block.
+
+        Returns:
+            What stands for it from now on.
+
+        Raises:
+            OSError: When the disk is full.
+        """
+        offset = self.nbytes
+        await self.in_thread(lambda: self._write(block, offset))
+        self.nbytes += len(block)
+        return SpooledSlice(self, offset, len(block))
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read some bytes back."""
+        if self._descriptor is None:
+            raise OSError("nothing was spooled")
+        data = os.pread(self._descriptor, length, offset)
+        if len(data) != length:
+            raise OSError(f"the spool ends after {len(data)} of {length} bytes at {offset}")
+        return data
+
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Run something that reads or writes in a worker thread, one at a time."""
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(1)
+        return await to_thread.run_sync(call, limiter=self._limiter)
+
+    def _write(self, block: memoryview, offset: int) -> None:
+        if self._descriptor is None:
+            self._descriptor = self._open()
+        view = block
+        while view:
+            written = os.pwrite(self._descriptor, view, offset)
+            view, offset = view[written:], offset + written
+
+    def _open(self) -> int:
+        descriptor, path = tempfile.mkstemp(prefix="aiotcbatch-", dir=self._directory)
+        # Slices of it outlive the batch, in chunks that are under way: the last one closes it.
+        weakref.finalize(self, os.close, descriptor)
+        Path(path).unlink()
+        return descriptor
