@@ -48,6 +48,7 @@ class Gate:
     def __init__(self, users: Iterable[User]) -> None:
         self._by_id: dict[str, User] = {}
         self._by_token: dict[str, User] = {}
+        self._expired: dict[str, User] = {}
         self._issued = 0
         for user in users:
             self.add(user)
@@ -64,8 +65,19 @@ class Gate:
             self._by_token[user.token] = user
 
     def revoke(self, token: str) -> bool:
-        """Make a token expire."""
-        return self._by_token.pop(token, None) is not None
+        """Make a token expire; it can still be renewed."""
+        user = self._by_token.pop(token, None)
+        if user is not None:
+            self._expired[token] = user
+        return user is not None
+
+    def renew(self, token: str, now: float) -> str | None:
+        """Give a new token for an old one, None if it never was one."""
+        user = self._expired.pop(token, None) or self._by_token.get(token)
+        if user is None:
+            return None
+        self._by_token.pop(token, None)
+        return self.issue(user, now)
 
     def issue(self, user: User, now: float) -> str:
         """Make a new token for a user; it is the same in every run with the same clock."""

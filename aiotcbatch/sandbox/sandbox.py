@@ -19,6 +19,7 @@ from aiotcbatch.sandbox.access import Gate
 from aiotcbatch.sandbox.catalog import Catalog
 from aiotcbatch.sandbox.clock import SystemClock
 from aiotcbatch.sandbox.face import app
+from aiotcbatch.sandbox.face.tokens import TOKEN_PATH
 from aiotcbatch.sandbox.instance import Instance
 from aiotcbatch.sandbox.settings import Owner, Settings, User
 from aiotcbatch.sandbox.store import jobs as job_table
@@ -247,6 +248,7 @@ class Sandbox:
             "TC_API_ACCESS_ID": self.access_id,
             "TC_API_SECRET_KEY": self.secret_key,
             "TC_TOKEN": self.token,
+            "TC_TOKEN_URL": TOKEN_PATH,
         }
 
     @property
@@ -307,6 +309,10 @@ class Sandbox:
     def add_user(self, user: User) -> None:
         """Let another user in."""
         self._instance.gate.add(user)
+
+    def expire_token(self, token: str) -> bool:
+        """Make a token expire, so that its next request is refused until it was renewed."""
+        return self._instance.gate.revoke(token)
 
     async def idle(self) -> None:
         """Wait until no job is queued or in work."""

@@ -19,6 +19,7 @@ __all__ = [
     "plain",
     "success",
     "v3_failure",
+    "window",
 ]
 
 LARGEST_PAGE = 10_000
@@ -74,38 +75,54 @@ def v3_failure(status: int, message: str, code: str = "0x1001") -> web.Response:
     return json({"status": "Error", "message": message, "errCode": code}, status)
 
 
-def page(request: web.Request, found: list[dict[str, Any]]) -> web.Response:
+def page(
+    request: web.Request, query: list[tuple[str, str]], found: list[dict[str, Any]]
+) -> web.Response:
     """Answer with one page of a list that is at hand, in the form of v3."""
-    start = _number(request, "resultStart", 0)
-    limit = min(_number(request, "resultLimit", 100), LARGEST_PAGE)
-    return listing(request, found[start : start + limit], start, limit, len(found))
+    start, limit = window(dict(query))
+    return listing(request, query, found[start : start + limit], start, limit, len(found))
+
+
+def window(query: dict[str, str]) -> tuple[int, int]:
+    """Return how many to skip and how many to show at most."""
+    return _number(query, "resultStart", 0), min(_number(query, "resultLimit", 100), LARGEST_PAGE)
 
 
 def listing(
-    request: web.Request, part: list[dict[str, Any]], start: int, limit: int, total: int
+    request: web.Request,
+    query: list[tuple[str, str]],
+    part: list[dict[str, Any]],
+    start: int,
+    limit: int,
+    total: int,
 ) -> web.Response:
     """
     Answer with a page of a list, and with the addresses of its neighbours.
 
     These begin with the path, as clients take only ``https`` ones to be absolute.
+
+    Args:
+        request: What was asked.
+        query: Its parameters, wherever they stood.
+        part: What is on the page.
+        start: How many come before it.
+        limit: The most that a page has.
+        total: How many there are.
     """
     answer: dict[str, Any] = {}
-    if start + limit < total:
-        answer["next"] = _neighbour(request, start + limit)
+    path = request.path.removeprefix("/api")
+    kept = [(name, value) for name, value in query if name != "resultStart"]
+    if limit and start + limit < total:
+        answer["next"] = f"{path}?{urlencode([*kept, ('resultStart', str(start + limit))])}"
     if start > 0:
-        answer["prev"] = _neighbour(request, max(0, start - limit))
+        before = str(max(0, start - limit))
+        answer["prev"] = f"{path}?{urlencode([*kept, ('resultStart', before)])}"
     answer["data"] = part
     answer["count"] = total
     answer["status"] = "Success"
     return json(answer)
 
 
-def _neighbour(request: web.Request, start: int) -> str:
-    query = [(k, v) for k, v in request.query.items() if k != "resultStart"]
-    path = request.path.removeprefix("/api")
-    return f"{path}?{urlencode([*query, ('resultStart', str(start))])}"
-
-
-def _number(request: web.Request, name: str, default: int) -> int:
-    text = request.query.get(name, "")
+def _number(query: dict[str, str], name: str, default: int) -> int:
+    text = query.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else default  # noqa: PLR2004

@@ -9,7 +9,9 @@ from aiohttp import web
 from aiotcbatch.sandbox.face import answers
 from aiotcbatch.sandbox.face.batch import BatchFace
 from aiotcbatch.sandbox.face.contents import ContentsFace
+from aiotcbatch.sandbox.face.reading import ReadingFace
 from aiotcbatch.sandbox.face.routing import guarded
+from aiotcbatch.sandbox.face.tokens import TokensFace
 from aiotcbatch.sandbox.face.types import TypesFace
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ def endpoints(instance: Instance) -> list[Endpoint]:
         *BatchFace(instance).endpoints(),
         *ContentsFace(instance).endpoints(),
         *TypesFace(instance).endpoints(),
+        *ReadingFace(instance).endpoints(),
+        *TokensFace(instance).endpoints(),
     ]
 
 
@@ -49,13 +53,16 @@ def build(
     Returns:
         The application.
     """
-    app = web.Application(middlewares=[*middlewares, _frame(instance)], client_max_size=1 << 30)
+    app = web.Application(
+        middlewares=[*middlewares, _frame(instance)], client_max_size=_LARGEST_QUERY
+    )
     for endpoint in endpoints(instance):
         app.router.add_route(
             endpoint.method,
             f"/api{endpoint.path}",
             guarded(instance, endpoint),
         )
+    app.router.add_get("/api/appAuth", TokensFace(instance).renew)
     app.router.add_routes(routes)
     return app
 
@@ -79,4 +86,6 @@ def _frame(instance: Instance) -> Middleware:
     return frame
 
 
+#: The longest body that is read as a whole; documents and files are taken in as they come.
+_LARGEST_QUERY = 1 << 20
 _SAID = {404: "The requested resource was not found", 405: "Method Not Allowed"}

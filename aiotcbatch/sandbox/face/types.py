@@ -133,7 +133,7 @@ class TypesFace:
             _attribute_type(number, kind)
             for number, kind in enumerate(self._instance.catalog.attributes.values(), 1)
         ]
-        return answers.page(request, kinds)
+        return answers.page(request, list(request.query.items()), kinds)
 
     async def attribute_type(self, request: web.Request, _: User) -> web.Response:
         """Describe one attribute type."""

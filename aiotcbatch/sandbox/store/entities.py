@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from aiotcbatch.sandbox.store.database import Connection
 
-__all__ = ["Found", "Names"]
+__all__ = ["Found", "Names", "bulk_select"]
 
 #: How many values a lookup asks for in one statement; few sizes, so that statements are reused.
 _SIZES = (1, 16, 256)
@@ -40,7 +40,21 @@ def _batches(values: Sequence[Any]) -> Iterator[tuple[int, list[Any]]]:
         start += size
 
 
-def _select(connection: Connection, head: str, values: Sequence[Any], *fixed: Any) -> Iterator[Any]:
+def bulk_select(
+    connection: Connection, head: str, values: Sequence[Any], *fixed: Any
+) -> Iterator[Any]:
+    """
+    Select rows by many values of one column.
+
+    Args:
+        connection: The database.
+        head: The statement up to the column, which is its last word.
+        values: The values that the column may have.
+        *fixed: What stands for question marks before it.
+
+    Yields:
+        The rows, in no order.
+    """
     for size, batch in _batches(values):
         marks = ",".join("?" * size)
         yield from connection.execute(f"{head} IN ({marks})", (*fixed, *batch))
@@ -48,7 +62,7 @@ def _select(connection: Connection, head: str, values: Sequence[Any], *fixed: An
 
 def match(connection: Connection, owner_id: int, identities: Sequence[str]) -> dict[str, Found]:
     """Return those of the entities that exist, by identity."""
-    rows = _select(
+    rows = bulk_select(
         connection,
         "SELECT identity, id, type, summary, fields, last_modified FROM entity"
         " WHERE owner_id = ? AND identity",
@@ -62,7 +76,7 @@ def match_ids(
     connection: Connection, owner_id: int, ids: Sequence[int]
 ) -> dict[int, tuple[str, str]]:
     """Return kind and type of those of the ids that exist in the owner."""
-    rows = _select(
+    rows = bulk_select(
         connection, "SELECT id, kind, type FROM entity WHERE owner_id = ? AND id", ids, owner_id
     )
     return {row[0]: (row[1], row[2]) for row in rows}
@@ -79,7 +93,7 @@ def load(connection: Connection, entity_id: int) -> Found | None:
 
 def match_hashes(connection: Connection, owner_id: int, hashes: Sequence[str]) -> dict[str, int]:
     """Return which File has each of the hashes that are known."""
-    rows = _select(
+    rows = bulk_select(
         connection,
         "SELECT hash, entity_id FROM file_hash WHERE owner_id = ? AND hash",
         hashes,
@@ -206,7 +220,7 @@ def delete(connection: Connection, owner_id: int, ids: Sequence[int]) -> list[st
     """
     files = [
         row[0]
-        for row in _select(connection, "SELECT body_file FROM content WHERE entity_id", ids)
+        for row in bulk_select(connection, "SELECT body_file FROM content WHERE entity_id", ids)
         if row[0]
     ]
     for entity_id in ids:

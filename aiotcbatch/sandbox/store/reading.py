@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from aiotcbatch.sandbox.store.entities import bulk_select
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from aiotcbatch.sandbox.store.database import Connection
 
@@ -141,64 +143,135 @@ def _entity(row: Sequence[Any]) -> Entity:
     return Entity(*values)
 
 
-def complete(connection: Connection, entities: Iterable[Entity]) -> list[Entity]:
-    """Read what hangs on entities: attributes, tags, labels, occurrences, links and files."""
+#: What can hang on an entity.
+PARTS = frozenset({"attributes", "tags", "labels", "occurrences", "links", "file"})
+
+
+def complete(
+    connection: Connection, entities: Iterable[Entity], parts: Collection[str] = PARTS
+) -> list[Entity]:
+    """
+    Read what hangs on entities.
+
+    Args:
+        connection: The database.
+        entities: Those that were selected.
+        parts: Which of `PARTS` to read.
+
+    Returns:
+        The same entities.
+    """
     found = list(entities)
-    for entity in found:
-        _add_attributes(connection, entity)
-        _add_names(connection, entity)
-        _add_links(connection, entity)
-        rows = connection.execute(
-            "SELECT file_name, path, date FROM file_occurrence WHERE entity_id = ? ORDER BY id",
-            (entity.id,),
-        )
-        entity.occurrences = [tuple(row) for row in rows]
-        entity.file = connection.execute(
-            "SELECT size, sha256 FROM content WHERE entity_id = ?", (entity.id,)
-        ).fetchone()
+    by_id = {entity.id: entity for entity in found}
+    for part in sorted(parts):
+        _READERS[part](connection, by_id)
     return found
 
 
-def _add_attributes(connection: Connection, entity: Entity) -> None:
-    rows = connection.execute(
-        "SELECT id, type, value, displayed, pinned, source, labels, date_added FROM attribute"
-        " WHERE entity_id = ? ORDER BY id",
-        (entity.id,),
+def _attributes(connection: Connection, by_id: dict[int, Entity]) -> None:
+    head = (
+        "SELECT entity_id, id, type, value, displayed, pinned, source, labels, date_added"
+        " FROM attribute WHERE entity_id"
     )
-    entity.attributes = [
-        StoredAttribute(
-            number,
-            kind,
-            value,
-            bool(displayed),
-            bool(pinned),
-            source,
-            tuple(orjson.loads(labels)) if labels else (),
-            date_added,
+    for entity_id, number, kind, value, displayed, pinned, source, labels, added in sorted(
+        bulk_select(connection, head, list(by_id)), key=lambda row: row[1]
+    ):
+        by_id[entity_id].attributes.append(
+            StoredAttribute(
+                number,
+                kind,
+                value,
+                bool(displayed),
+                bool(pinned),
+                source,
+                tuple(orjson.loads(labels)) if labels else (),
+                added,
+            )
         )
-        for number, kind, value, displayed, pinned, source, labels, date_added in rows
-    ]
 
 
-def _add_names(connection: Connection, entity: Entity) -> None:
-    for kind, names in (("tag", entity.tags), ("label", entity.labels)):
-        rows = connection.execute(
-            f"SELECT n.name FROM entity_{kind} x JOIN {kind} n ON n.id = x.{kind}_id"  # noqa: S608
-            " WHERE x.entity_id = ? ORDER BY n.name",
-            (entity.id,),
-        )
-        names.extend(name for (name,) in rows)
+def _tags(connection: Connection, by_id: dict[int, Entity]) -> None:
+    head = "SELECT x.entity_id, n.name FROM entity_tag x JOIN tag n ON n.id = x.tag_id"
+    rows = bulk_select(connection, f"{head} WHERE x.entity_id", list(by_id))
+    for entity_id, name in sorted(rows):
+        by_id[entity_id].tags.append(name)
 
 
-def _add_links(connection: Connection, entity: Entity) -> None:
-    rows = connection.execute(
-        "SELECT e.id, e.kind, a.type FROM (SELECT high AS other, type FROM association"
-        " WHERE low = ?1 UNION SELECT low, type FROM association WHERE high = ?1) a"
-        " JOIN entity e ON e.id = a.other ORDER BY e.id, a.type",
-        (entity.id,),
-    )
-    for other, kind, association in rows:
+def _labels(connection: Connection, by_id: dict[int, Entity]) -> None:
+    head = "SELECT x.entity_id, n.name FROM entity_label x JOIN label n ON n.id = x.label_id"
+    rows = bulk_select(connection, f"{head} WHERE x.entity_id", list(by_id))
+    for entity_id, name in sorted(rows):
+        by_id[entity_id].labels.append(name)
+
+
+def _occurrences(connection: Connection, by_id: dict[int, Entity]) -> None:
+    head = "SELECT entity_id, id, file_name, path, date FROM file_occurrence WHERE entity_id"
+    rows = bulk_select(connection, head, list(by_id))
+    for entity_id, _, file_name, path, date in sorted(rows, key=lambda row: row[1]):
+        by_id[entity_id].occurrences.append((file_name, path, date))
+
+
+def _links(connection: Connection, by_id: dict[int, Entity]) -> None:
+    rows = {
+        *bulk_select(
+            connection,
+            "SELECT a.low, e.id, e.kind, a.type FROM association a JOIN entity e ON e.id = a.high"
+            " WHERE a.low",
+            list(by_id),
+        ),
+        *bulk_select(
+            connection,
+            "SELECT a.high, e.id, e.kind, a.type FROM association a JOIN entity e ON e.id = a.low"
+            " WHERE a.high",
+            list(by_id),
+        ),
+    }
+    for entity_id, other, kind, association in sorted(rows):
+        entity = by_id[entity_id]
         entity.associations.append((other, association))
         links = entity.associated_groups if kind == "G" else entity.associated_indicators
         if other not in links:
             links.append(other)
+
+
+def _file(connection: Connection, by_id: dict[int, Entity]) -> None:
+    head = "SELECT entity_id, size, sha256 FROM content WHERE entity_id"
+    for entity_id, size, sha256 in bulk_select(connection, head, list(by_id)):
+        by_id[entity_id].file = (size, sha256)
+
+
+_READERS: dict[str, Callable[[Connection, dict[int, Entity]], None]] = {
+    "attributes": _attributes,
+    "tags": _tags,
+    "labels": _labels,
+    "occurrences": _occurrences,
+    "links": _links,
+    "file": _file,
+}
+
+
+def labels_by_name(connection: Connection, owner_id: int) -> dict[str, tuple[int, str, str]]:
+    """Return the labels that an owner has: id, description and colour by name."""
+    rows = connection.execute(
+        "SELECT name, id, description, color FROM label WHERE owner_id IN (0, ?)"
+        " ORDER BY owner_id DESC",
+        (owner_id,),
+    )
+    return {name: (number, description, color) for name, number, description, color in rows}
+
+
+def all_tags(connection: Connection) -> list[tuple[int, str, str]]:
+    """Return every tag: id, owner's name, name."""
+    rows = connection.execute(
+        "SELECT t.id, o.name, t.name FROM tag t JOIN owner o ON o.id = t.owner_id ORDER BY t.id"
+    )
+    return rows.fetchall()
+
+
+def by_ids(connection: Connection, ids: Sequence[int]) -> list[Entity]:
+    """Return entities by their ids, without what hangs on them."""
+    head = f"SELECT {_COLUMNS} FROM entity e JOIN owner o ON o.id = e.owner_id WHERE e.id"  # noqa: S608
+    return sorted(
+        (_entity(row) for row in bulk_select(connection, head, ids)),
+        key=lambda entity: entity.id,
+    )
