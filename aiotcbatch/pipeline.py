@@ -62,6 +62,13 @@ class SubmitOptions:
     create_and_upload: bool = False
 
 
+class _End:
+    """What a source of jobs gives when there will be no more."""
+
+
+_END = _End()
+
+
 class Pipeline:
     """
     Takes jobs through their phases: one is uploaded while the server works on those before it.
@@ -78,7 +85,7 @@ class Pipeline:
         schedule: When to poll.
         options: What to do.
         jobs: The jobs in their order, those that were begun before first; it is asked for the
-            next one when there is room for it.
+            next one when there is room for it. None says that there is none until `wake`.
         clock: The time.
     """
 
@@ -87,7 +94,7 @@ class Pipeline:
         transport: Transport,
         schedule: PollSchedule,
         options: SubmitOptions,
-        jobs: Iterator[Job],
+        jobs: Iterator[Job | None],
         clock: Clock,
     ) -> None:
         self._transport = transport
@@ -139,6 +146,10 @@ class Pipeline:
             failure, self._failure = self._failure, None
             raise failure
 
+    def wake(self) -> None:
+        """Look for jobs again, after there was none."""
+        self._notify()
+
     def close(self) -> None:
         """Give back the jobs that were not begun."""
         close = getattr(self._source, "close", None)
@@ -180,10 +191,13 @@ class Pipeline:
             if len(self._on_server) >= self._options.max_jobs:
                 await self._wait()
                 continue
-            job = next(self._source, None)
-            if job is None:
+            job = next(self._source, _END)
+            if isinstance(job, _End):
                 self._all_sent = True
                 break
+            if job is None:
+                await self._wait()
+                continue
             self.jobs.append(job)
             await self._begin(job)
             self._notify()
