@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -77,8 +78,13 @@ class Spool:
         Raises:
             OSError: When the disk is full.
         """
+        if self._descriptor is None:
+            self._descriptor = await self.in_thread(partial(_open_unnamed, self._directory))
+            # Slices outlive the batch, in chunks that are under way: the last one closes it.
+            weakref.finalize(self, os.close, self._descriptor)
         offset = self.nbytes
-        await self.in_thread(lambda: self._write(block, offset))
+        # A worker thread remembers its last call, so that is not to hold the spool alive.
+        await self.in_thread(partial(_write, self._descriptor, block, offset))
         self.nbytes += len(block)
         return SpooledSlice(self, offset, len(block))
 
@@ -97,17 +103,14 @@ class Spool:
             self._limiter = CapacityLimiter(1)
         return await to_thread.run_sync(call, limiter=self._limiter)
 
-    def _write(self, block: memoryview, offset: int) -> None:
-        if self._descriptor is None:
-            self._descriptor = self._open()
-        view = block
-        while view:
-            written = os.pwrite(self._descriptor, view, offset)
-            view, offset = view[written:], offset + written
 
-    def _open(self) -> int:
-        descriptor, path = tempfile.mkstemp(prefix="aiotcbatch-", dir=self._directory)
-        # Slices of it outlive the batch, in chunks that are under way: the last one closes it.
-        weakref.finalize(self, os.close, descriptor)
-        Path(path).unlink()
-        return descriptor
+def _open_unnamed(directory: str | os.PathLike[str] | None) -> int:
+    descriptor, path = tempfile.mkstemp(prefix="aiotcbatch-", dir=directory)
+    Path(path).unlink()
+    return descriptor
+
+
+def _write(descriptor: int, block: memoryview, offset: int) -> None:
+    while block:
+        written = os.pwrite(descriptor, block, offset)
+        block, offset = block[written:], offset + written

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from aiotcbatch.spool import Spool
 from aiotcbatch.typed import TypedBuilder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 async def test_what_is_written_is_read_back(tmp_path: Path) -> None:
