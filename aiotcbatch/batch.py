@@ -19,7 +19,7 @@ from aiotcbatch.results import BatchError, BatchStatus
 from aiotcbatch.typed import TypedBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterator, Mapping
     from os import PathLike
     from types import TracebackType
     from typing import Self
@@ -362,7 +362,7 @@ class Batch(TypedBuilder):
         errors: bool = True,
         process_files: bool = True,
         halt_on_error: bool | None = None,
-    ) -> AsyncIterator[BatchStatus]:
+    ) -> AsyncGenerator[BatchStatus, None]:
         """
         Send everything that is pending; arguments and errors are those of `submit`.
 
