@@ -171,6 +171,22 @@ def owners_command(*, debug: bool) -> NoReturn:
     launch(display, lambda: owners(display), debug=debug)
 
 
+@cli.command("get", epilog=_ENVIRONMENT)
+@click.argument("path")
+@_debug
+def get_command(*, path: str, debug: bool) -> NoReturn:
+    """
+    Look at something over the API: one signed GET.
+
+    PATH is below the URL of the API, such as /v2/owners or
+    '/v3/groups?tql=summary = "APT29"&fields=tags'. JSON is indented; a file comes as it is.
+    """
+    from aiotcbatch.cli.get import get  # noqa: PLC0415 (a command loads what it needs)
+
+    display = Display()
+    launch(display, lambda: get(display, path), debug=debug)
+
+
 _WRITE_TYPES = ("Replace", "Append")
 
 

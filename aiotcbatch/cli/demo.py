@@ -17,7 +17,7 @@ import anyio
 
 from aiotcbatch.cli import readback
 from aiotcbatch.cli.run import SOME_FAILED
-from aiotcbatch.cli.serve import environment, page
+from aiotcbatch.cli.serve import environment
 from aiotcbatch.cli.submit import handled, report
 from aiotcbatch.client import Client
 from aiotcbatch.sources import attack
@@ -76,12 +76,18 @@ async def demo(display: Display, sandbox: Sandbox, asked: Demo) -> int:
         with display.steps() as steps:
             knowledge = await _load(steps)
             async with Client(sandbox.api_url, sandbox.auth) as client:
+                before = {
+                    one.id for one in await readback.read_groups(client.transport, asked.owner)
+                }
                 batch = client.batch(asked.owner, max_entities_per_job=asked.entities_per_job)
                 await _build(batch, knowledge, steps)
                 statuses = await _submit(batch, steps)
                 found, files = await _read_back(client.transport, asked.owner, knowledge, steps)
         comparison = readback.compare(
-            knowledge.groups, found, sent_files=await _files(knowledge), found_files=files
+            knowledge.groups,
+            readback.without_others(found, knowledge.groups, before),
+            sent_files=await _files(knowledge),
+            found_files=files,
         )
         good = comparison.same and all(status.ok for status in statuses)
         _show_left_out(display, knowledge.statistics)
@@ -175,7 +181,7 @@ def _show_comparison(display: Display, comparison: Comparison) -> None:
         )
         for row in comparison.rows
     ]
-    display.table("What was sent, and what the server has", columns, rows, right="Sent,Found")
+    display.table("What was sent, and what the server has", columns, rows, right=columns[1:3])
     for difference in comparison.differences[:_SHOWN_DIFFERENCES]:
         display.error(difference)
 
@@ -193,14 +199,15 @@ def _show_example(
     example = named[0]
     types = Counter(one.type for one in found if one.id in set(example.associated))
     reports = [g for g in knowledge.groups if g.file_name and example.xid in g.associations]
-    rows = [("xid", example.xid)]
+    rows = [("Xid", example.xid)]
     rows += [(type_, shorten(value, 300)) for type_, value in _first_of_each(example.attributes)]
     rows.append(("Tags", f"{len(example.tags)}: {shorten(', '.join(example.tags), 200)}"))
-    rows.append(("Associated", ", ".join(f"{n} {type_}" for type_, n in types.items())))
+    rows.append(("Associated", ", ".join(f"{type_} {count}" for type_, count in types.items())))
     for group in reports:
         content = files.get(group.xid, b"")
         rows.append(("File", f"{group.file_name}, {len(content):,} bytes"))
-    display.table(f"{example.name}: {example.type} {example.id}", ("", ""), rows)
+    display.facts(f"For example {example.name}, {example.type} {example.id}", rows)
+    display.result()
 
 
 def _first_of_each(attributes: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -216,9 +223,11 @@ async def _look_further(display: Display, sandbox: Sandbox, asked: Demo) -> None
     if not asked.stay:
         display.result("To look at it yourself, let the sandbox stay: aiotcbatch demo --serve")
         return
-    display.result(f"Look further at {page(sandbox)}, or from another terminal:")
+    display.result("Look further from another terminal:")
     for line in environment(sandbox, asked.owner):
         display.result(f"  {line}")
+    query = f'tql=summary = "{_EXAMPLE}"&fields=tags&fields=associatedGroups'
     display.result("  aiotcbatch owners")
+    display.result(f"  aiotcbatch get '/v3/groups?{query}'")
     display.remark("Ctrl-C ends the sandbox.")
     await anyio.sleep_forever()

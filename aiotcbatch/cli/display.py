@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -100,7 +100,12 @@ class Display:
             self.err.print(Text(detail), soft_wrap=True)
 
     def table(
-        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = ""
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        right: Sequence[str] = (),
     ) -> None:
         """
         Show a table.
@@ -108,8 +113,8 @@ class Display:
         Args:
             title: What it is.
             columns: The heads.
-            rows: The cells, plain text. A row whose last cell says ``differs`` stands out.
-            right: The heads, separated by commas, of columns that are flush right.
+            rows: The cells, plain text. One that ends in ``differ`` stands out.
+            right: The heads of columns that are flush right.
         """
         terminal = self.out.is_terminal
         table = Table(
@@ -118,12 +123,31 @@ class Display:
             box=box.SIMPLE_HEAD if terminal else None,
             pad_edge=False,
         )
-        flush_right = right.split(",")
         for column in columns:
-            table.add_column(column, justify="right" if column in flush_right else "left")
+            table.add_column(column, justify="right" if column in right else "left")
         for row in rows:
             table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
         self.out.print(table)
+
+    def facts(self, title: str, facts: Sequence[tuple[str, str]]) -> None:
+        """
+        Show what is known about one thing.
+
+        Args:
+            title: What it is.
+            facts: Names and texts. On a terminal a long text goes on below its beginning.
+        """
+        self.out.print(Text(title, style="bold"), soft_wrap=True)
+        if not self.out.is_terminal:
+            for name, text in facts:
+                self.out.print(Text(f"  {name}: {text}"), soft_wrap=True)
+            return
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(no_wrap=True, style="cyan")
+        grid.add_column()
+        for name, text in facts:
+            grid.add_row(Text(f"  {name}"), Text(text))
+        self.out.print(grid)
 
     @contextmanager
     def steps(self) -> Iterator[Steps]:
@@ -140,7 +164,7 @@ class Display:
             TextColumn("{task.description}"),
             BarColumn(bar_width=None, complete_style="cyan", finished_style="green"),
             TextColumn("{task.fields[amount]}", justify="right"),
-            TimeElapsedColumn(),
+            _Seconds(),
             console=self.err,
             expand=True,
         )
@@ -167,11 +191,17 @@ def _console(*, stderr: bool) -> Console:
 def _style(cell: str) -> str:
     if cell == "same":
         return "green"
-    return "bold red" if cell.endswith(("differ", "differs")) else ""
+    return "bold red" if cell.endswith("differ") else ""
 
 
 def _amount(done: int, total: int | None, unit: str) -> str:
     return f"{done:,} {unit}" if total is None else f"{done:,} of {total:,} {unit}"
+
+
+class _Seconds(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        seconds = task.finished_time if task.finished else task.elapsed
+        return Text(f"{seconds or 0.0:5.1f} s", style="progress.elapsed")
 
 
 class _BarSteps:

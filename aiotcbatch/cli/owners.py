@@ -25,7 +25,7 @@ async def owners(display: Display) -> int:
     async with Client.from_env() as client:
         found = await client.owners()
     rows = [(str(owner.id), owner.name, owner.type) for owner in found]
-    display.table("Owners", ("Id", "Name", "Type"), rows, right="Id")
+    display.table("Owners", ("Id", "Name", "Type"), rows, right=("Id",))
     if not rows:
         display.remark("The credentials work, and no owner is visible to them.")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,28 @@ import anyio
 from aiotcbatch.http import quote_segment
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from aiotcbatch.http import Transport
     from aiotcbatch.sources import SourceGroup
 
-__all__ = ["Comparison", "FoundGroup", "Row", "compare", "read_files", "read_groups"]
+__all__ = [
+    "Comparison",
+    "FoundGroup",
+    "Row",
+    "compare",
+    "read_files",
+    "read_groups",
+    "without_others",
+]
 
 _PAGE = 500
 _NOT_FOUND = 404
@@ -176,6 +192,31 @@ async def read_files(
         for xid in xids:
             tasks.start_soon(fetch, xid)
     return files
+
+
+def without_others(
+    found: Sequence[FoundGroup], sent: Sequence[SourceGroup], before: Collection[int]
+) -> list[FoundGroup]:
+    """
+    Leave out what was in the owner before and is not about what was sent.
+
+    Args:
+        found: What is there.
+        sent: What was sent.
+        before: Ids of the groups that were there before it was sent.
+
+    Returns:
+        The groups that have been sent or are new, with the associations between them.
+    """
+    xids = {group.xid for group in sent}
+    kept = [group for group in found if group.xid in xids or group.id not in before]
+    others = {group.id for group in found} - {group.id for group in kept}
+    if not others:
+        return kept
+    return [
+        replace(group, associated=tuple(one for one in group.associated if one not in others))
+        for group in kept
+    ]
 
 
 def compare(

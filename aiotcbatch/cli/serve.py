@@ -27,9 +27,7 @@ async def serve(display: Display, sandbox: Sandbox, owner: str) -> int:
         Never: only a signal ends it.
     """
     async with sandbox:
-        display.result(
-            f"The sandbox is at {sandbox.api_url} (a page to look at it: {page(sandbox)})"
-        )
+        display.result(f"The sandbox is at {sandbox.api_url}")
         display.result("Paste this into another terminal, and every command goes to it:")
         display.result()
         for line in environment(sandbox, owner):
@@ -53,16 +51,3 @@ def environment(sandbox: Sandbox, owner: str) -> tuple[str, ...]:
     """
     variables = sandbox.environment | {"TC_OWNER": owner}
     return tuple(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
-
-
-def page(sandbox: Sandbox) -> str:
-    """
-    Give the address of the page that shows a sandbox's content.
-
-    Args:
-        sandbox: The sandbox, running.
-
-    Returns:
-        A URL for a browser.
-    """
-    return sandbox.api_url.removesuffix("api")

@@ -164,9 +164,7 @@ def report(display: Display, statuses: Sequence[BatchStatus], *, shown_errors: i
         display.remark("There was nothing to submit.")
         return
     columns = ("Job", "Status", "Accepted", "Refused", "Not processed", "Files")
-    display.table(
-        "Jobs", columns, [_job_row(status) for status in statuses], right=",".join(columns[2:])
-    )
+    display.table("Jobs", columns, [_job_row(status) for status in statuses], right=columns[2:])
     errors = [str(error) for status in statuses for error in status.errors]
     errors += [
         f"file of {upload.get('xid')!r}: {upload.get('error') or 'not uploaded'}"

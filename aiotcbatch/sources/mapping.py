@@ -203,7 +203,7 @@ def shorten(text: str, limit: int) -> str:
     words = kept.rpartition(" ")[0]
     if len(words) > limit // 2 and not text[limit - 1].isspace():
         kept = words
-    return f"{kept.rstrip()}…"
+    return f"{kept.rstrip(' .,;:')}…"
 
 
 def unique(texts: Iterable[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from aiotcbatch.cli.app import cli
 if TYPE_CHECKING:
     from tests.cli.conftest import Python
 
-_COMMANDS = ("demo", "owners", "sandbox", "submit")
+_COMMANDS = ("demo", "get", "owners", "sandbox", "submit")
 
 
 def test_the_commands_are_those_that_are_documented() -> None:

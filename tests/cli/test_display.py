@@ -101,7 +101,7 @@ def test_a_table_fits_a_narrow_terminal() -> None:
     """No line of a table is wider than the terminal."""
     display, out, _, _ = _display(terminal=True, width=80)
 
-    display.table("T", ["What", "n"], [["word " * 40, "5"], ["b", "2 differ"]], right="n")
+    display.table("T", ["What", "n"], [["word " * 40, "5"], ["b", "2 differ"]], right=("n",))
     lines = out.getvalue().splitlines()
 
     assert len(lines) > 4

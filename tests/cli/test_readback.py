@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aiotcbatch.cli.readback import Comparison, FoundGroup, Row, compare
+from aiotcbatch.cli.readback import Comparison, FoundGroup, Row, compare, without_others
 from aiotcbatch.sources import SourceAttribute, SourceGroup
 
 _SENT = [
@@ -86,6 +86,15 @@ def test_a_file_that_differs_is_found(files: dict[str, bytes]) -> None:
     comparison = _compare(_TOOL, _REPORT, files=files)
 
     assert [row.what for row in comparison.rows if row.different] == ["Files"]
+
+
+def test_what_was_there_before_is_left_out() -> None:
+    """Groups of someone else in the owner, and associations with them, are no difference."""
+    other = replace(_TOOL, id=7, xid="z", associated=(1,))
+    found = [replace(_TOOL, associated=(2, 7)), _REPORT, other]
+
+    assert without_others(found, _SENT, {7}) == [_TOOL, _REPORT]
+    assert without_others(found, _SENT, {1}) == found
 
 
 def test_a_group_that_is_missing_is_found() -> None:
