@@ -92,6 +92,7 @@ from aiotcbatch.files import UploadResult
 from aiotcbatch.results import BatchError, BatchStatus
 from aiotcbatch.retry import RetryPolicy
 from aiotcbatch.settings import Settings
+from aiotcbatch.stream import Stream, StreamStatistics
 from aiotcbatch.xid import generate_xid
 
 __all__ = [
@@ -159,6 +160,8 @@ __all__ = [
     "SecurityLabel",
     "Settings",
     "Signature",
+    "Stream",
+    "StreamStatistics",
     "Tactic",
     "Tag",
     "Threat",

@@ -73,6 +73,11 @@ class _Shelf(Generic[E]):
             return self._reopen(xid)
         return entity
 
+    def is_open(self, xid: str) -> bool:
+        """Whether an entity with this xid is open, so that it is encoded with the next drain()."""
+        entity = self._draining.get(xid)
+        return xid in self.open or (entity is not None and not entity.sealed)
+
     def _reopen(self, xid: str) -> E | None:
         entity = self._draining.get(xid)
         if entity is not None and not entity.sealed:

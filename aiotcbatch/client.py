@@ -13,6 +13,8 @@ from aiotcbatch.auth import Auth, HmacAuth, TokenAuth
 from aiotcbatch.batch import Batch
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.http import Settings, Transport
+from aiotcbatch.job import JobSettings
+from aiotcbatch.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from aiotcbatch.answers import Answer
     from aiotcbatch.batch import BatchOptions
     from aiotcbatch.settings import Options
+    from aiotcbatch.stream import StreamOptions
 
 __all__ = ["AttributeType", "Client", "IndicatorType", "Owner"]
 
@@ -197,9 +200,8 @@ class Client:
         Raises:
             ConfigurationError: When a setting is not one of those that are accepted.
         """
-        if self._indicator_types is not None and "indicator_types" not in options:
-            types = {kind.name: len(kind.value_labels) or 1 for kind in self._indicator_types}
-            options["indicator_types"] = types
+        if "indicator_types" not in options:
+            options["indicator_types"] = self._known_types()
         return Batch(
             self.transport,
             owner,
@@ -211,6 +213,62 @@ class Client:
             security_label_write_type,
             **options,
         )
+
+    def stream(
+        self,
+        owner: str,
+        action: str = "Create",
+        attribute_write_type: str = "Replace",
+        halt_on_error: bool = True,
+        playbook_triggers_enabled: bool = False,
+        tag_write_type: str = "Replace",
+        security_label_write_type: str = "Replace",
+        *,
+        file_merge_mode: str | None = None,
+        hash_collision_mode: str | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> Stream:
+        """
+        Begin a stream into one owner, which submits as it fills; it is used with ``async with``.
+
+        Args:
+            owner: The owner to write into.
+            action: As in `batch`, like the next ones.
+            attribute_write_type: As in `batch`.
+            halt_on_error: As in `batch`: the server stops a job at its first error.
+            playbook_triggers_enabled: As in `batch`.
+            tag_write_type: As in `batch`.
+            security_label_write_type: As in `batch`.
+            file_merge_mode: As in `batch`.
+            hash_collision_mode: As in `batch`.
+            **options: Further settings of `Stream`, such as ``linger``.
+
+        Returns:
+            The stream.
+
+        Raises:
+            ConfigurationError: When a setting is not one of those that are accepted.
+        """
+        settings = JobSettings(
+            owner=owner,
+            action=action,
+            attribute_write_type=attribute_write_type,
+            halt_on_error=halt_on_error,
+            playbook_triggers_enabled=playbook_triggers_enabled,
+            tag_write_type=tag_write_type,
+            security_label_write_type=security_label_write_type,
+            file_merge_mode=file_merge_mode,
+            hash_collision_mode=hash_collision_mode,
+        )
+        if "indicator_types" not in options:
+            options["indicator_types"] = self._known_types()
+        return Stream(self.transport, settings, **options)
+
+    def _known_types(self) -> dict[str, int] | None:
+        """The indicator types and the number of their values, if the server was asked."""
+        if self._indicator_types is None:
+            return None
+        return {kind.name: len(kind.value_labels) or 1 for kind in self._indicator_types}
 
     async def owners(self) -> list[Owner]:
         """

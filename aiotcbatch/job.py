@@ -142,6 +142,8 @@ class Job:
     status: BatchStatus = field(default_factory=BatchStatus)
     #: When the document was uploaded, on the clock of the pipeline.
     uploaded_at: float = 0.0
+    #: How often it was taken up.
+    attempts: int = 0
     #: Contents that are still to be uploaded, by xid.
     files: dict[str, FileItem] = field(default_factory=dict)
     #: What became of those that were, by xid.
@@ -182,6 +184,7 @@ class Job:
     def retried(self) -> None:
         """Note that it is taken up again."""
         self.status.pop("failure", None)
+        self.attempts += 1
 
     def filed(self, upload: UploadResult) -> None:
         """Note what became of a file."""

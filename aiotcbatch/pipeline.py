@@ -146,6 +146,10 @@ class Pipeline:
             failure, self._failure = self._failure, None
             raise failure
 
+    async def changed(self) -> None:
+        """Wait until something has happened: a job got further, or `wake` was called."""
+        await self._wait()
+
     def wake(self) -> None:
         """Look for jobs again, after there was none."""
         self._notify()

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["Spool", "SpooledSlice"]
 
 T = TypeVar("T")
+
+#: The descriptor of a spool to which nothing was written.
+_NONE = -1
 
 
 class SpooledSlice:
@@ -63,7 +66,7 @@ class Spool:
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self._directory = directory
-        self._descriptor: int | None = None
+        self._descriptor = _NONE
         self._limiter: CapacityLimiter | None = None
         #: Bytes that were written to it.
         self.nbytes = 0
@@ -78,10 +81,11 @@ class Spool:
         Raises:
             OSError: When the disk is full.
         """
-        if self._descriptor is None:
-            self._descriptor = await self.in_thread(partial(_open_unnamed, self._directory))
-            # Slices outlive the batch, in chunks that are under way: the last one closes it.
-            weakref.finalize(self, os.close, self._descriptor)
+        if self._descriptor == _NONE:
+            with CancelScope(shield=True):
+                self._descriptor = await self.in_thread(partial(_open_unnamed, self._directory))
+                # Slices outlive the batch, in chunks under way: the last one closes it.
+                weakref.finalize(self, os.close, self._descriptor)
         offset = self.nbytes
         # A worker thread remembers its last call, so that is not to hold the spool alive.
         await self.in_thread(partial(_write, self._descriptor, block, offset))
@@ -90,7 +94,7 @@ class Spool:
 
     def read(self, offset: int, length: int) -> bytes:
         """Read some bytes back."""
-        if self._descriptor is None:
+        if self._descriptor == _NONE:
             raise OSError("nothing was spooled")
         data = os.pread(self._descriptor, length, offset)
         if len(data) != length:

@@ -328,6 +328,15 @@ class Association:
             if (value := getattr(self, name)) is not None
         }
 
+    def group_xid(self, end: int) -> str | None:
+        """The xid of the group at an end, 1 or 2; None if that is an indicator or has an id."""
+        if getattr(self, f"id_{end}") is not None or self._is_indicator(
+            getattr(self, f"type_{end}")
+        ):
+            return None
+        xid: str | None = getattr(self, f"ref_{end}")
+        return xid
+
     @property
     def key(self) -> str:
         """The same text for the same link, in whichever direction it is written."""

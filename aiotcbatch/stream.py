@@ -1,0 +1,431 @@
+"""Stream: the same builder, which submits as it fills."""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import anyio
+
+from aiotcbatch.entities.metadata import Association
+from aiotcbatch.errors import AiotcbatchError, ConfigurationError, UsageError
+from aiotcbatch.held import HeldLinks
+from aiotcbatch.job import Job
+from aiotcbatch.pipeline import Clock, Halt, Pipeline, SubmitOptions
+from aiotcbatch.polling import PollSchedule
+from aiotcbatch.results import COUNTS, BatchStatus
+from aiotcbatch.retry import is_transient
+from aiotcbatch.typed import TypedBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from anyio.streams.memory import MemoryObjectSendStream
+
+    from aiotcbatch.entities.group import Group
+    from aiotcbatch.entities.indicator import Indicator
+    from aiotcbatch.http import Transport
+    from aiotcbatch.job import JobSettings
+
+__all__ = ["Stream", "StreamOptions", "StreamStatistics"]
+
+#: Statuses that a reader of jobs() may lag behind before the stream waits for it.
+UNREAD_JOBS = 16
+#: A job that failed is tried again after as many seconds as it was tried, and at most after these.
+LONGEST_PAUSE = 30.0
+
+
+class StreamOptions(TypedDict, total=False):
+    """The further settings of a `Stream`, as keyword arguments."""
+
+    linger: float
+    memory_limit: int
+    max_entities_per_job: int
+    max_bytes_per_job: int
+    max_jobs: int
+    file_concurrency: int
+    create_and_upload: bool
+    poll_timeout: float
+    halt_on_failure: bool
+    on_job: Callable[[BatchStatus], Awaitable[None] | None] | None
+    validate: bool
+    indicator_types: Mapping[str, int] | None
+    clock: Clock | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStatistics:
+    """What a stream holds and has done, at one moment."""
+
+    #: Groups and indicators that are not on their way to the server.
+    pending: int
+    #: Links that wait for a group to come.
+    held_links: int
+    #: Bytes of encoded entities in memory, those of jobs that have not ended included.
+    memory_bytes: int
+    #: Jobs that have begun and not ended.
+    jobs_in_flight: int
+    #: Jobs that have ended.
+    jobs_done: int
+    #: Groups and indicators that were written.
+    success_count: int
+    #: Groups and indicators that were refused.
+    error_count: int
+    #: Groups and indicators that the server did not look at, after a halt.
+    unprocess_count: int
+
+
+class Stream(TypedBuilder):
+    """
+    Collects entities for one owner, and submits them as they come.
+
+    It is made by `Client.stream`, and is used as a context manager::
+
+        async with client.stream("MyOrg") as stream:
+            async for line in feed:
+                stream.address(line.ip).tag(line.tag)
+                await stream.drain()
+
+    A job is made when ``max_entities_per_job`` or ``max_bytes_per_job`` is reached, or ``linger``
+    seconds after something was drained. ``drain()`` is where backpressure is felt: it waits while
+    more than ``memory_limit`` bytes are in memory.
+
+    Leaving the block normally drains, sends what is left, and waits until every job has ended.
+    Leaving it by an exception or by cancellation ends everything at once: what is not on the
+    server is given up, jobs that are there run on without being watched.
+
+    A link to a group that has not come yet is held back, and is made once the group is sent; if
+    the group never comes it is made at the end, since it may be in the owner already.
+
+    Memory: ``memory_limit``, one megabyte for each kilobyte-sized entity out of a thousand that
+    are open, and 24 to 48 bytes for each group that was ever sent.
+
+    Args:
+        transport: Where to send.
+        settings: How the server treats the jobs.
+        linger: Seconds after which what was drained is sent though the job is not full.
+        memory_limit: Bytes of encoded entities in memory at most, bodies in flight included.
+        max_entities_per_job: Groups, indicators and associations in one job at most.
+        max_bytes_per_job: Bytes of one job's document at most. A job takes no more than its share
+            of ``memory_limit`` either, which is that by ``max_jobs`` and one.
+        max_jobs: Jobs that the server has at once.
+        file_concurrency: Files that are open and uploading at once.
+        create_and_upload: Make jobs in one request.
+        poll_timeout: Seconds that the server may take for one job.
+        halt_on_failure: True ends the stream at the first step that fails: the next ``drain()``
+            raises. False goes on: what may be a matter of time is tried again for as long as the
+            stream lives, and once more at its end; other failures are in the job's status.
+        on_job: Called, and awaited if need be, with the status of each job that has ended.
+        validate: False takes every value that can be encoded, as it is given.
+        indicator_types: The types that the instance knows, with the number of their values.
+        clock: The time, for tests.
+
+    Raises:
+        ConfigurationError: When a setting is not one of those that are accepted.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        settings: JobSettings,
+        *,
+        linger: float = 1.0,
+        memory_limit: int = 64 * 1024 * 1024,
+        max_entities_per_job: int = 25_000,
+        max_bytes_per_job: int = 75_000_000,
+        max_jobs: int = 3,
+        file_concurrency: int = 8,
+        create_and_upload: bool = False,
+        poll_timeout: float = 3600.0,
+        halt_on_failure: bool = True,
+        on_job: Callable[[BatchStatus], Awaitable[None] | None] | None = None,
+        validate: bool = True,
+        indicator_types: Mapping[str, int] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if not linger >= 0:
+            raise ConfigurationError("linger", linger, "seconds, 0 or more")
+        options = SubmitOptions(
+            max_jobs=max_jobs,
+            file_concurrency=file_concurrency,
+            create_and_upload=create_and_upload,
+            poll_timeout=poll_timeout,
+            halt=Halt(batch=halt_on_failure, poll=halt_on_failure, file=halt_on_failure),
+        )
+        share = memory_limit // (max_jobs + 1)
+        super().__init__(
+            validate=validate,
+            max_entities_per_job=max_entities_per_job,
+            max_bytes_per_job=min(max_bytes_per_job, share),
+            memory_limit=memory_limit,
+            indicator_types=indicator_types,
+        )
+        self._settings = settings
+        self._linger = linger
+        self._on_job = on_job
+        self._clock = clock or Clock()
+        self._links = HeldLinks()
+        self._pipeline = Pipeline(
+            transport, PollSchedule(), options, self._next_jobs(), self._clock
+        )
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._readers: set[MemoryObjectSendStream[BatchStatus]] = set()
+        #: When the first of what is not sent yet was drained.
+        self._since: float | None = None
+        self._due = False
+        self._ending = False
+        self._sending: dict[Job, int] = {}
+        self._again: deque[Job] = deque()
+        self._failure: Exception | None = None
+        self._jobs_done = 0
+        #: The counts of all jobs that have ended, added up.
+        self.status = BatchStatus({"status": "Completed", **dict.fromkeys(COUNTS, 0)})
+
+    async def __aenter__(self) -> Self:
+        if self._tasks is not None:
+            raise UsageError("a stream is entered once; make another one with client.stream()")
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        for task in (self._pipeline.run, self._watch_linger, self._report):
+            self._tasks.start_soon(self._guard, task)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        tasks = self._tasks
+        if tasks is None:
+            return
+        try:
+            if error is None:
+                await self._finish()
+        finally:
+            self._closed = True
+            tasks.cancel_scope.cancel()
+            # What went wrong in the tasks is in _failure: the block's own error is to stay single.
+            await tasks.__aexit__(None, None, None)
+            for reader in self._readers:
+                reader.close()
+            self._pipeline.close()
+
+    async def _finish(self) -> None:
+        await self.drain()
+        for association in self._links.release():
+            super().add_association(association)
+        self._ending = True
+        self._pipeline.wake()
+        while (self._buffered or self._sending) and self._failure is None:
+            await self._pipeline.changed()
+        self._raise_failure()
+
+    async def flush(self) -> None:
+        """
+        Send what is pending without lingering, and wait until every job has ended.
+
+        Raises:
+            ValidationError: When an entity cannot be sent.
+            AiotcbatchError: When a step failed, with ``halt_on_failure``.
+        """
+        await self.drain()
+        while self._buffered or self._sending:
+            self._due = True
+            self._pipeline.wake()
+            await self._pipeline.changed()
+            self._raise_failure()
+
+    async def drain(self) -> None:
+        """
+        Encode what is open, and wait while too much is in memory.
+
+        Raises:
+            ValidationError: When an entity cannot be sent, since a required field is missing
+                or it is larger than a job. It stays open, all others are drained.
+            AiotcbatchError: When a step failed, with ``halt_on_failure``.
+        """
+        if self._tasks is None:
+            raise UsageError("a stream sends only inside its block: async with client.stream(...)")
+        self._raise_failure()
+        await super().drain()
+        self._raise_failure()
+
+    async def _spill(self) -> None:
+        """Wait for room: a stream sends what is too much instead of keeping it on disk."""
+        if self._since is None and self._buffered:
+            self._since = self._clock.now()
+        self._pipeline.wake()
+        while self.memory_bytes > self._memory_limit and self._failure is None:
+            await self._pipeline.changed()
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[AsyncIterator[BatchStatus]]:
+        """
+        Follow the jobs that end from now on.
+
+        ::
+
+            async with stream.following() as jobs:
+                async for status in jobs:
+                    print(status.id, status.success_count)
+
+        The iterator ends with the stream. Whoever follows and does not read makes the stream
+        wait, after 16 jobs.
+
+        Yields:
+            The statuses of the jobs, as they end.
+        """
+        send, receive = anyio.create_memory_object_stream[BatchStatus](UNREAD_JOBS)
+        self._readers.add(send)
+        try:
+            async with receive:
+                yield receive
+        finally:
+            self._readers.discard(send)
+            send.close()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of encoded entities in memory, those of jobs that have not ended included."""
+        buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
+        held = sum(buffer.memory_bytes for buffer in buffers)
+        return held + sum(self._sending.values())
+
+    def statistics(self) -> StreamStatistics:
+        """Say what the stream holds and has done."""
+        return StreamStatistics(
+            pending=len(self),
+            held_links=len(self._links),
+            memory_bytes=self.memory_bytes,
+            jobs_in_flight=len(self._sending),
+            jobs_done=self._jobs_done,
+            success_count=self.status.success_count,
+            error_count=self.status.error_count,
+            unprocess_count=self.status.unprocess_count,
+        )
+
+    # Links to groups that have not come
+
+    def add_association(
+        self, association: Association | Mapping[str, Any] | None = None, /, **fields: Any
+    ) -> Association:
+        """Link two entities; a link to a group that has not come is held back until it has."""
+        if association is None or not isinstance(association, Association):
+            association = Association.from_dict(fields if association is None else association)
+        self._refuse_closed()
+        for end in (1, 2):
+            xid = association.group_xid(end)
+            if xid is not None and not self._links.knows(xid) and not self._groups.is_open(xid):
+                self._links.hold(xid, association)
+                return association
+        return super().add_association(association)
+
+    def _store_group(self, group: Group) -> None:
+        self._links.strip_group(group.data, self._groups.is_open)
+        super()._store_group(group)
+        for association in self._links.came(group.xid):
+            self.add_association(association)
+
+    def _store_indicator(self, indicator: Indicator) -> None:
+        self._links.strip_indicator(indicator.data, self._groups.is_open)
+        super()._store_indicator(indicator)
+
+    # What runs beside
+
+    async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Keep what goes wrong for where the user awaits something."""
+        try:
+            await task()
+        except Exception as error:  # noqa: BLE001 - raised by drain() and at the end
+            if isinstance(error, AiotcbatchError):
+                error.partial = self.status
+            self._failure = self._failure or error
+        finally:
+            self._pipeline.wake()
+
+    def _next_jobs(self) -> Iterator[Job | None]:
+        """Jobs as they are ready, None while none is, and an end when the stream is over."""
+        while not (self._ending and not self._buffered and not self._sending):
+            if self._again:
+                yield self._again.popleft()
+            elif self._ready and (chunk := self._cut()) is not None:
+                job = Job(self._settings, chunk)
+                self._sending[job] = chunk.size
+                yield job
+            else:
+                if not self._buffered:
+                    self._since, self._due = None, False
+                yield None
+
+    @property
+    def _buffered(self) -> int:
+        return self._groups.buffer.count + self._indicators.buffer.count + self._associations.count
+
+    @property
+    def _ready(self) -> bool:
+        """Whether a job is full, or due."""
+        buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
+        return (
+            self._due
+            or self._ending
+            or self._buffered >= self._max_entities
+            or sum(buffer.nbytes for buffer in buffers) >= self._max_bytes
+        )
+
+    async def _watch_linger(self) -> None:
+        while True:
+            if self._since is None or self._due:
+                await self._pipeline.changed()
+                continue
+            left = self._since + self._linger - self._clock.now()
+            if left > 0:
+                await self._clock.sleep(left)
+            else:
+                self._due = True
+                self._pipeline.wake()
+
+    async def _report(self) -> None:
+        while True:
+            while self._pipeline.finished:
+                await self._told(self._pipeline.finished.popleft())
+            await self._pipeline.changed()
+
+    async def _told(self, job: Job) -> None:
+        """Count a job that has ended, and tell those who follow."""
+        if self._is_retried(job):
+            await self._clock.sleep(min(job.attempts, LONGEST_PAUSE))
+            self._again.append(job)
+            self._pipeline.wake()
+            return
+        status = job.result
+        for name in COUNTS:
+            self.status[name] += status.count(name)
+        self._jobs_done += 1
+        del self._sending[job]
+        if self._on_job is not None:
+            answer = self._on_job(status)
+            if inspect.isawaitable(answer):
+                await answer
+        for reader in list(self._readers):
+            try:
+                await reader.send(status)
+            except anyio.BrokenResourceError:
+                self._readers.discard(reader)
+        self._pipeline.wake()
+
+    def _is_retried(self, job: Job) -> bool:
+        """Whether trying a job again may help: as long as the stream lives, once at its end."""
+        failure = job.result.failure
+        if failure is None or not job.unfinished or not is_transient(failure):
+            return False
+        return not self._ending or job.attempts <= 1
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
