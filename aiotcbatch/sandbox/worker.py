@@ -45,6 +45,7 @@ class Worker:
         self._idle = anyio.Event()
         self._idle.set()
         self._jobs: OrderedDict[int, Job] = OrderedDict()
+        self._runs: dict[int, Run] = {}
         #: Seconds, on the sandbox's clock, in which a job was in work.
         self.busy = 0.0
         #: Groups and indicators that were looked at.
@@ -76,6 +77,11 @@ class Worker:
         self._queue.append(job_id)
         self._idle = anyio.Event() if self._idle.is_set() else self._idle
         self._wake.set()
+
+    def share(self, job_id: int) -> float | None:
+        """Return how much of a job's document has been read, None if it is not in work."""
+        run = self._runs.get(job_id)
+        return None if run is None else run.share
 
     @property
     def waiting(self) -> int:
@@ -115,11 +121,13 @@ class Worker:
         job.started = job.started or began
         job.state = State.RUNNING
         try:
-            run = await self._prepare(job)
+            run = self._runs[job.id] = await self._prepare(job)
             await self._steps(run, began)
         except Exception as error:  # noqa: BLE001  (reported in the job, as a server does)
             _log.exception("batch job %d failed inside the sandbox", job_id)
             await database.run(self._internal, job, repr(error))
+        finally:
+            self._runs.pop(job.id, None)
         job.completed = self._instance.clock.time()
         self.busy += job.completed - began
         job.state = State.COMPLETED

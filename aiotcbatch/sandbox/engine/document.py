@@ -63,6 +63,11 @@ class Document:
         self._version = version
         self._scrub = _SURROGATE.search(self._text) is not None
 
+    @property
+    def share(self) -> float:
+        """How much of it has been read, from 0 to 1."""
+        return self._at / len(self._text) if self._text else 1.0
+
     def items(self) -> Iterator[Item]:
         """
         Hand out the elements in the order in which they stand.
@@ -111,6 +116,7 @@ class Document:
             if key in SECTIONS:
                 yield from self._section(key)
             else:
+                self._next()
                 self._value()
             self._path = "$"
             mark = self._next()

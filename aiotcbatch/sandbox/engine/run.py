@@ -79,10 +79,16 @@ class Run:
         self._creator = Creator(self._context)
         self._remover = Remover(self._context)
         self._joiner = Joiner(self._context)
-        self._items: Iterator[Item] = Document(body, config.version).items()
+        self._document = Document(body, config.version)
+        self._items: Iterator[Item] = self._document.items()
         self._held: Item | None = None
         self._fault: DocumentError | None = None
         self._read = False
+
+    @property
+    def share(self) -> float:
+        """How much of the document has been read, from 0 to 1."""
+        return self._document.share
 
     @property
     def unneeded(self) -> list[str]:

@@ -36,6 +36,8 @@ class Database:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox-store")
         self._connection: Connection | None = None
+        #: Grows with every change, so that one who looks on knows when to look again.
+        self.version = 0
 
     def open(self) -> None:
         """Open the file, make the tables if it is new, and refuse it if it is something else."""
@@ -94,6 +96,7 @@ class Database:
             raise
         if connection.in_transaction:
             connection.commit()
+            self.version += 1
         return result
 
     def _open(self) -> None:
