@@ -8,6 +8,7 @@ Interface 1 (a method for each type) is in `aiotcbatch.typed`, interface 2 (`Bui
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -34,7 +35,7 @@ from aiotcbatch.spool import Spool
 from aiotcbatch.xid import random_xid, unique_xid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
 
 __all__ = ["Builder"]
@@ -43,6 +44,9 @@ __all__ = ["Builder"]
 SLICE_SECONDS = 0.002
 #: It looks at the clock each time it has encoded this many entities.
 SLICE_ENTITIES = 32
+
+#: extend() drains each time it has added this many dicts.
+DRAIN_ENTITIES = 256
 
 E = TypeVar("E", bound=Entity)
 G = TypeVar("G", bound=Group)
@@ -391,6 +395,60 @@ class Builder:
         if key not in self._associations:
             self._associations.add(key, encode(association.data))
         return association
+
+    async def extend(
+        self, items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+    ) -> int:
+        """
+        Add many groups, indicators and associations as dicts, draining as they come.
+
+        What a dict is, its keys say: an association has ``ref_1`` or ``id_1``, a group one of
+        the group types as ``type``, and all others are indicators.
+
+        Args:
+            items: The dicts, from an iterable or an async iterable.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            ValidationError: When one of them cannot be right; those before it are added.
+        """
+        added = 0
+        if isinstance(items, AsyncIterable):
+            async for item in items:
+                self.add(item)
+                added += 1
+                if not added % DRAIN_ENTITIES:
+                    await self.drain()
+        else:
+            for item in items:
+                self.add(item)
+                added += 1
+                if not added % DRAIN_ENTITIES:
+                    await self.drain()
+        await self.drain()
+        return added
+
+    def add(self, item: Mapping[str, Any]) -> Group | Indicator | Association:
+        """
+        Add a group, an indicator or an association, whichever a dict is.
+
+        Args:
+            item: The dict, as `add_group`, `add_indicator` or `add_association` take it.
+
+        Returns:
+            What that method returns.
+
+        Raises:
+            ValidationError: When it cannot be right.
+        """
+        if "ref_1" in item or "id_1" in item:
+            return self.add_association(item)
+        kind = item.get("type")
+        if isinstance(kind, str) and kind.lower() in values.GROUP_TYPE_NAMES:
+            return self.add_group(item)
+        return self.add_indicator(item)
 
     # What all three do
 
