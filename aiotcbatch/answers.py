@@ -254,7 +254,7 @@ def _clock_advice(answer: Answer, now: float) -> str:
     server = _http_date(answer.headers.get("Date", ""))
     if server is None:
         return "This machine's clock is off by more than the server allows: set it."
-    off = now - server
+    off = int(now) - server
     direction = "ahead of" if off > 0 else "behind"
     return f"This machine's clock is {abs(off):.0f} seconds {direction} the server's: set it."
 

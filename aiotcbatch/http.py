@@ -390,11 +390,16 @@ async def _end(
     response: aiohttp.ClientResponse | None, payload: WirePayload | None, *, complete: bool
 ) -> None:
     """Give the connection back if it can serve again, close it otherwise."""
-    if response is not None:
-        if complete and (payload is None or payload.complete):
-            response.release()
-        else:
-            response.close()
+    if response is None:
+        if payload is not None:
+            payload.abort()
+    elif complete and (payload is None or payload.complete):
+        response.release()
+    else:
+        # Closing would first send what is buffered, which a stalled server never takes.
+        if response.connection is not None and response.connection.transport is not None:
+            response.connection.transport.abort()
+        response.close()
     if payload is not None:
         await payload.settle(_GRACE)
 

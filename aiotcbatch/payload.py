@@ -10,6 +10,7 @@ from aiohttp import Payload
 from aiotcbatch.errors import UsageError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Callable
 
     from aiohttp.abc import AbstractStreamWriter
@@ -49,6 +50,7 @@ class WirePayload(Payload):
         self._timeout = timeout
         self._on_begin = on_begin
         self._idle: anyio.Event | None = None
+        self._transport: asyncio.Transport | None = None
         #: What the body itself raised.
         self.error: Exception | None = None
         #: Whether all of it is written.
@@ -63,6 +65,7 @@ class WirePayload(Payload):
         """Write the body, however long it is."""
         self._on_begin()
         self._idle = anyio.Event()
+        self._transport = getattr(writer, "transport", None)
         blocks = self._body.blocks()
         try:
             await self._write(blocks, writer)
@@ -79,6 +82,11 @@ class WirePayload(Payload):
         """Write the body; the length is the one that it said."""
         del content_length
         await self.write(writer)
+
+    def abort(self) -> None:
+        """Break the connection at once; closing it would wait until a stalled server reads."""
+        if self._transport is not None:
+            self._transport.abort()
 
     async def settle(self, seconds: float) -> None:
         """Wait until nothing is read from the body any more, at most so long."""

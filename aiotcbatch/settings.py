@@ -18,17 +18,28 @@ if TYPE_CHECKING:
     import os
     import ssl
 
-__all__ = ["Options", "Settings", "Verify", "parse_api_url", "quote_segment", "user_agent"]
+__all__ = [
+    "USER_AGENT",
+    "Options",
+    "Settings",
+    "Verify",
+    "parse_api_url",
+    "quote_segment",
+    "split_proxy",
+]
 
 Verify: TypeAlias = "bool | str | os.PathLike[str] | ssl.SSLContext"
 
 
-def user_agent() -> str:
-    """Name this library and its version."""
+def _own_name() -> str:
     try:
         return f"aiotcbatch/{version('aiotcbatch')}"
     except PackageNotFoundError:  # run from a source tree
         return "aiotcbatch"
+
+
+#: This library and its version, which is looked up on disk only once.
+USER_AGENT = _own_name()
 
 
 class Options(TypedDict, total=False):
@@ -77,7 +88,7 @@ class Settings:
     #: Whether credentials may go over plain HTTP to another machine. This machine always may.
     allow_plain_http: bool = False
     #: What the library calls itself.
-    user_agent: str = field(default_factory=user_agent)
+    user_agent: str = USER_AGENT
     #: When requests are sent again.
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
