@@ -177,7 +177,8 @@ class Sandbox:
                 instance.worker.enqueue(job_id)
             runner = await self._listen()
             self._open = True
-            started.set_result(None)
+            if not started.cancelled():  # else who opened it has given up, and it ends at once
+                started.set_result(None)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(instance.worker.run)
                 await stop.wait()

@@ -93,7 +93,6 @@ class Settings:
         inline_errors: Whether an inline answer of createAndUpload lists errors. Not documented.
         keep_bodies: How many completed jobs keep the document that was sent, None for all.
         chunk: The most entities that are written in one transaction.
-        private_indicators: Whether private indicators are enabled.
     """
 
     synchronous_limit: int = 100
@@ -110,7 +109,6 @@ class Settings:
     inline_errors: bool = False
     keep_bodies: int | None = 100
     chunk: int = 500
-    private_indicators: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):

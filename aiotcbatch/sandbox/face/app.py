@@ -82,6 +82,8 @@ def _frame(instance: Instance) -> Middleware:
                 raise
             form = answers.v3_failure if request.path.startswith("/api/v3") else answers.failure
             return form(error.status, _SAID.get(error.status, error.reason))
+        except ConnectionError:  # the client is gone in the middle of its request
+            return answers.failure(400, "The request was not properly formed")
 
     return frame
 
