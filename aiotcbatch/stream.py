@@ -407,7 +407,6 @@ class Stream(TypedBuilder):
         for name in COUNTS:
             self.status[name] += status.count(name)
         self._jobs_done += 1
-        del self._sending[job]
         if self._on_job is not None:
             answer = self._on_job(status)
             if inspect.isawaitable(answer):
@@ -417,6 +416,7 @@ class Stream(TypedBuilder):
                 await reader.send(status)
             except anyio.BrokenResourceError:
                 self._readers.discard(reader)
+        del self._sending[job]
         self._pipeline.wake()
 
     def _is_retried(self, job: Job) -> bool:

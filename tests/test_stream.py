@@ -1,0 +1,445 @@
+"""Stream: submitting as it fills, backpressure, links held back, and leaving it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from aiotcbatch.auth import TokenAuth
+from aiotcbatch.client import Client
+from aiotcbatch.errors import (
+    ClosedError,
+    ConfigurationError,
+    ConnectError,
+    RequestRefusedError,
+    UsageError,
+    ValidationError,
+)
+from aiotcbatch.http import Transport
+from aiotcbatch.job import JobSettings
+from aiotcbatch.pipeline import Clock
+from aiotcbatch.sandbox import Sandbox
+from aiotcbatch.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from aiotcbatch.results import BatchStatus
+
+OWNER = "MyOrg"
+
+
+class Time:
+    """A clock on which nothing waits but what is held: short sleeps pass at once."""
+
+    def __init__(self, held_from: float = 1e9) -> None:
+        self.now = 0.0
+        self.held_from = held_from
+        self.held = anyio.Event()
+        self.waiting = anyio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds >= self.held_from:
+            self.waiting.set()
+            await self.held.wait()
+        self.now += seconds
+        await anyio.lowlevel.checkpoint()
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(now=lambda: self.now, sleep=self.sleep)
+
+
+class Gate(Transport):
+    """A transport that lets nothing to the server while it is shut, or fails instead."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox.api_url, sandbox.auth)
+        self.open = anyio.Event()
+        self.open.set()
+        self.asked = anyio.Event()
+        self.failures: list[Exception] = []
+
+    async def request(self, *args: Any, **kwargs: Any) -> Any:
+        self.asked.set()
+        await self.open.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        return await super().request(*args, **kwargs)
+
+    def shut(self) -> None:
+        self.open = anyio.Event()
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """Give a running sandbox with one owner."""
+    async with Sandbox(owners=[OWNER]) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def gate(sandbox: Sandbox) -> AsyncIterator[Gate]:
+    """Give a transport to the sandbox that can be shut."""
+    gate = Gate(sandbox)
+    yield gate
+    await gate.aclose()
+
+
+@pytest.fixture
+def make(gate: Gate) -> Callable[..., Stream]:
+    """Give a way to make streams whose time passes at once."""
+
+    def make(**options: Any) -> Stream:
+        options.setdefault("clock", Time().clock)
+        options.setdefault("linger", 1e12)
+        return Stream(gate, JobSettings(owner=OWNER), **options)
+
+    return make
+
+
+def sizes(sandbox: Sandbox) -> list[int]:
+    """Count the entities of each job that the sandbox has got."""
+    return [
+        sum(len(document.get(kind, ())) for kind in ("group", "indicator", "association"))
+        for document in (job.document for job in sandbox.jobs)
+    ]
+
+
+def fill(stream: Stream, count: int, first: int = 0) -> None:
+    """Add some addresses."""
+    for number in range(first, first + count):
+        stream.address(f"10.0.{number >> 8}.{number & 255}")
+
+
+class TestWhenItSends:
+    """What makes a job."""
+
+    async def test_by_count(self, sandbox: Sandbox, make: Callable[..., Stream]) -> None:
+        """A job is made as soon as it is full, and the rest is sent on leaving."""
+        async with make(max_entities_per_job=40) as stream:
+            for first in range(0, 100, 10):
+                fill(stream, 10, first)
+                await stream.drain()
+
+        assert sizes(sandbox) == [40, 40, 20]
+        assert stream.status.success_count == 100
+
+    async def test_by_bytes(self, sandbox: Sandbox, make: Callable[..., Stream]) -> None:
+        """Bytes fill a job as well as entities do."""
+        async with make(max_bytes_per_job=1000) as stream:
+            fill(stream, 20)
+            await stream.drain()
+
+        assert len(sizes(sandbox)) > 1
+        assert all(len(job.body) <= 1000 for job in sandbox.jobs)
+        assert sum(sizes(sandbox)) == 20
+
+    async def test_by_time(self, sandbox: Sandbox, make: Callable[..., Stream]) -> None:
+        """What was drained is sent after linger seconds, though the job is not full."""
+        time, ended = Time(held_from=5.0), anyio.Event()
+
+        def on_job(status: BatchStatus) -> None:
+            ended.set()
+
+        async with make(clock=time.clock, linger=5.0, on_job=on_job) as stream:
+            fill(stream, 3)
+            await stream.drain()
+            await time.waiting.wait()
+            assert sandbox.jobs == []
+            time.held.set()
+            await ended.wait()
+
+            assert sizes(sandbox) == [3]
+            assert stream.statistics().jobs_done == 1
+
+    async def test_flush(self, sandbox: Sandbox, make: Callable[..., Stream]) -> None:
+        """flush() sends at once and returns when it is done."""
+        async with make() as stream:
+            fill(stream, 3)
+            await stream.flush()
+
+            assert stream.status.success_count == 3
+            assert stream.statistics().pending == 0
+
+    async def test_extend(self, sandbox: Sandbox, make: Callable[..., Stream]) -> None:
+        """Groups, indicators and associations come from iterables of either kind."""
+        items = [
+            {"type": "Adversary", "name": "a", "xid": "a"},
+            {"type": "Address", "summary": "1.2.3.4", "xid": "i"},
+            {"ref_1": "a", "ref_2": "1.2.3.4", "type_2": "Address"},
+        ]
+
+        async def feed() -> AsyncIterator[dict[str, Any]]:
+            for item in items:
+                yield item
+
+        async with make() as stream:
+            assert await stream.extend(items) == 3
+            assert await stream.extend(feed()) == 3
+
+        assert stream.status.success_count == 2
+        assert stream.status.success_association_count == 1
+
+
+class TestHeldLinks:
+    """Links to groups that come later."""
+
+    async def test_a_link_waits_for_its_group(
+        self, sandbox: Sandbox, make: Callable[..., Stream]
+    ) -> None:
+        """Links of every kind to a later group are made once it is sent, and none is lost."""
+        async with make() as stream:
+            stream.campaign("early", xid="early").association("late")
+            stream.address("1.2.3.4").association("late")
+            stream.add_association(ref_1="early", ref_2="late")
+            stream.add_association(ref_1="late", ref_2="1.2.3.4", type_2="Address")
+            await stream.flush()
+            assert stream.statistics().held_links == 4
+            assert "associatedGroupXid" not in sandbox.jobs[0].document["group"][0] or (
+                sandbox.jobs[0].document["group"][0]["associatedGroupXid"] == []
+            )
+            stream.adversary("late", "late")
+            await stream.flush()
+            assert stream.statistics().held_links == 0
+
+        assert stream.status.error_count == 0
+        assert stream.status.error_association_count == 0
+        # early-late came twice, in two forms, and is one association; so is the other.
+        assert len(sandbox.jobs[1].document["association"]) == 2
+
+    async def test_links_within_one_drain_go_with_their_entity(
+        self, sandbox: Sandbox, make: Callable[..., Stream]
+    ) -> None:
+        """A group that is open counts as come, whichever of the two was named first."""
+        async with make() as stream:
+            stream.campaign("c", xid="c").association("a")
+            stream.address("1.2.3.4").association("a")
+            stream.adversary("a", "a")
+            await stream.flush()
+
+            assert stream.statistics().held_links == 0
+        assert "association" not in sandbox.jobs[0].document
+
+    async def test_what_never_comes_is_linked_at_the_end(
+        self, sandbox: Sandbox, make: Callable[..., Stream]
+    ) -> None:
+        """A group may be in the owner already, so its link is made in any case."""
+        async with make() as stream:
+            stream.adversary("there", "there")
+        async with make() as stream:
+            stream.campaign("c", xid="c").association("there")
+            await stream.flush()
+
+        assert sandbox.jobs[-1].document == {"association": [{"ref_1": "c", "ref_2": "there"}]}
+        assert stream.status.success_association_count == 1
+
+
+class TestBackpressure:
+    """drain() waits while too much is in memory."""
+
+    async def test_drain_waits_for_room(
+        self, sandbox: Sandbox, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """While the server takes nothing drain() does not return; then it does."""
+        async with make(memory_limit=40_000, max_jobs=3) as stream:
+            gate.shut()
+            drained = 0
+
+            async def feed() -> None:
+                nonlocal drained
+                for first in range(0, 1000, 50):
+                    fill(stream, 50, first)
+                    await stream.drain()
+                    drained += 1
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(feed)
+                await gate.asked.wait()
+                await anyio.wait_all_tasks_blocked()
+                assert 0 < drained < 20
+                assert stream.memory_bytes < 60_000
+                gate.open.set()
+
+        assert stream.status.success_count == 1000
+
+    async def test_it_needs_its_block(self, make: Callable[..., Stream]) -> None:
+        """Outside its block a stream cannot send, so drain() would wait for ever."""
+        stream = make()
+        with pytest.raises(UsageError, match="async with"):
+            await stream.drain()
+
+
+class TestReports:
+    """How jobs that have ended are told."""
+
+    @pytest.mark.parametrize("is_async", [False, True])
+    async def test_a_callback(self, make: Callable[..., Stream], is_async: bool) -> None:
+        """Each job that has ended is told once, by a plain or an async function."""
+        told: list[int] = []
+
+        def on_job(status: BatchStatus) -> Awaitable[None] | None:
+            async def later() -> None:
+                told.append(status.success_count)
+
+            if is_async:
+                return later()
+            told.append(status.success_count)
+            return None
+
+        async with make(max_entities_per_job=4, on_job=on_job) as stream:
+            fill(stream, 10)
+
+        assert told == [4, 4, 2]
+
+    async def test_a_callback_that_fails_ends_the_stream(self, make: Callable[..., Stream]) -> None:
+        """What the user's function raises is raised to the user."""
+
+        def on_job(status: BatchStatus) -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            async with make(on_job=on_job) as stream:
+                fill(stream, 1)
+
+    async def test_following(self, make: Callable[..., Stream]) -> None:
+        """Those who follow get every job, and an end when the stream ends."""
+        followed: list[int] = []
+        begun = anyio.Event()
+
+        async def follow(stream: Stream) -> None:
+            async with stream.following() as jobs:
+                begun.set()
+                followed.extend([status.success_count async for status in jobs])
+
+        async with (
+            anyio.create_task_group() as tasks,
+            make(max_entities_per_job=4) as stream,
+        ):
+            tasks.start_soon(follow, stream)
+            await begun.wait()
+            fill(stream, 10)
+
+        assert followed == [4, 4, 2]
+
+
+class TestFailure:
+    """What a failing step does."""
+
+    async def test_it_is_raised_at_the_next_drain(
+        self, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """With halt_on_failure the user hears of it where the stream is awaited."""
+        gate.failures = [RequestRefusedError("no")]
+        with pytest.raises(RequestRefusedError) as caught:
+            async with make(max_entities_per_job=2) as stream:
+                fill(stream, 5)
+                await stream.drain()
+                while True:
+                    await anyio.lowlevel.checkpoint()
+                    await stream.drain()
+
+        assert caught.value.partial is not None
+
+    async def test_what_time_may_heal_is_tried_again(
+        self, sandbox: Sandbox, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """Without halt_on_failure a server that is away for a while costs nothing but time."""
+        gate.failures = [ConnectError("away") for _ in range(4)]
+        async with make(halt_on_failure=False) as stream:
+            fill(stream, 5)
+            await stream.flush()
+
+        assert stream.status.success_count == 5
+        assert sizes(sandbox) == [5]
+
+    async def test_what_it_does_not_heal_is_told(
+        self, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """A refusal is in the job's status, and the stream goes on."""
+        told: list[BatchStatus] = []
+        gate.failures = [RequestRefusedError("no")]
+        async with make(halt_on_failure=False, on_job=told.append) as stream:
+            fill(stream, 1)
+            await stream.flush()
+            fill(stream, 2, 10)
+
+        assert [type(status.failure) for status in told] == [RequestRefusedError, type(None)]
+        assert stream.status.success_count == 2
+
+    async def test_leaving_with_a_dead_server_ends(
+        self, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """At the end each job is tried once more, then told as failed; nothing hangs."""
+        told: list[BatchStatus] = []
+        gate.failures = [ConnectError("away") for _ in range(100)]
+        async with make(halt_on_failure=False, on_job=told.append) as stream:
+            fill(stream, 5)
+
+        assert [type(status.failure) for status in told] == [ConnectError]
+
+    async def test_a_bad_entity_is_raised_and_the_rest_goes_on(
+        self, make: Callable[..., Stream]
+    ) -> None:
+        """What cannot be drained stays open, and can be mended or discarded."""
+        async with make() as stream:
+            email = stream.group("Email", "e")
+            fill(stream, 3)
+            with pytest.raises(ValidationError, match="subject"):
+                await stream.drain()
+            stream.discard(email)
+
+        assert stream.status.success_count == 3
+
+
+class TestLeaving:
+    """How a stream ends."""
+
+    async def test_by_an_exception(
+        self, sandbox: Sandbox, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """The block's own exception comes out single, and nothing more is sent."""
+        gate.shut()
+        with pytest.raises(ZeroDivisionError):
+            async with make() as stream:
+                fill(stream, 3)
+                await stream.drain()
+                raise ZeroDivisionError
+        gate.open.set()
+
+        assert sandbox.jobs == []
+        with pytest.raises(ClosedError):
+            stream.address("1.2.3.4")
+
+    async def test_by_cancellation(self, make: Callable[..., Stream], gate: Gate) -> None:
+        """Cancelled while it waits for the server, it ends at once."""
+        gate.shut()
+        with anyio.CancelScope() as scope:
+            async with make() as stream:
+                fill(stream, 3)
+                await stream.drain()
+                stream._due = True
+                stream._pipeline.wake()
+                await gate.asked.wait()
+                scope.cancel()
+                await stream.drain()
+
+        assert scope.cancelled_caught
+
+    async def test_it_is_entered_once(self, make: Callable[..., Stream]) -> None:
+        """A stream that is over cannot be entered again."""
+        async with make() as stream:
+            pass
+        with pytest.raises(UsageError, match="entered once"):
+            await stream.__aenter__()
+
+
+def test_settings_are_checked() -> None:
+    """A setting that cannot be right is refused by its name."""
+    client = Client("http://127.0.0.1:1/api", TokenAuth("token"))
+    with pytest.raises(ConfigurationError, match="linger"):
+        client.stream(OWNER, linger=-1)
+    with pytest.raises(ConfigurationError, match="action"):
+        client.stream(OWNER, "create")
