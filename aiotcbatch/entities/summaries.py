@@ -19,6 +19,8 @@ from socket import AF_INET, AF_INET6, inet_pton
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
+import idna
+
 from aiotcbatch.entities.catalog import REGISTRY_HIVES
 from aiotcbatch.entities.values import any_text, is_encodable, registry_value_type, text
 from aiotcbatch.errors import ValidationError
@@ -192,7 +194,6 @@ def _punycode(name: str) -> str | None:
     """
     if len(name) > _LONGEST_NAME:
         return None
-    import idna  # noqa: PLC0415 - 30 ms, and most feeds never need it
 
     try:
         labels = idna.uts46_remap(name, std3_rules=False).split(".")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any
 
@@ -363,21 +361,6 @@ def test_email_addresses(value: str, expected: str) -> None:
 def test_wrong_email_addresses(value: str) -> None:
     """There is one @, something before it, and a domain after it."""
     assert_refused(summaries.email_address, value)
-
-
-def test_idna_is_imported_late() -> None:
-    """The tables of idna are loaded by the first name that is not ASCII only."""
-    program = (
-        "import sys; from aiotcbatch.entities import summaries\n"
-        "summaries.host('example.com', 'f'); summaries.url('http://EXAMPLE.com', 'f')\n"
-        "assert 'idna' not in sys.modules\n"
-        "summaries.host('österreich.example', 'f'); assert 'idna' in sys.modules\n"
-    )
-
-    command = [sys.executable, "-W", "error", "-c", program]
-    done = subprocess.run(command, check=False)  # noqa: S603 - our own program
-
-    assert done.returncode == 0
 
 
 # Hashes
