@@ -1,8 +1,10 @@
-"""The command line: ``aiotcbatch demo``, ``sandbox``, ``owners`` and ``submit``."""
+"""The command line: ``aiotcbatch demo``, ``sandbox``, ``owners``, ``get`` and ``submit``."""
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import NoReturn
 
 __all__ = ["main"]
 
@@ -12,6 +14,8 @@ _EXTRA = frozenset({"click", "rich"})
 
 def main() -> None:
     """Run the command line, or say in one line how to install what it needs."""
+    for signum in (signal.SIGINT, signal.SIGTERM):  # until a command's loop takes them over
+        signal.signal(signum, _leave)
     try:
         from aiotcbatch.cli.app import cli  # noqa: PLC0415 (an extra may be missing)
     except ModuleNotFoundError as error:
@@ -21,6 +25,8 @@ def main() -> None:
             "aiotcbatch: the command line is an extra: pip install 'aiotcbatch[cli]'\n"
         )
         sys.exit(3)
-    except KeyboardInterrupt:
-        sys.exit(130)
     cli(prog_name="aiotcbatch")
+
+
+def _leave(signum: int, frame: object) -> NoReturn:  # noqa: ARG001 (the form of a handler)
+    sys.exit(128 + signum)
