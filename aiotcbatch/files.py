@@ -158,7 +158,7 @@ class _Uploads:
                 await self._send(item, body)
                 return _result(item, size=body.size)
         except Exception as error:  # a user's callable or stream may raise anything
-            said = str(error) if isinstance(error, AiotcbatchError) else repr(error)
+            said = _said(error)
             if self._halt:
                 message = f"the file of {item.type} {item.xid!r} is not uploaded: {said}"
                 raise FileUploadError(message, xid=item.xid) from error
@@ -191,6 +191,12 @@ class _Uploads:
             accept=accept,
         )
         return answer.ok
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, AiotcbatchError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _result(item: FileItem, *, error: str | None = None, size: int | None = 0) -> UploadResult:
