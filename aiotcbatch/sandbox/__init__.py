@@ -1,12 +1,35 @@
 """A local ThreatConnect, to develop, demonstrate and test against."""
 
 from aiotcbatch.sandbox.clock import Clock, ManualClock, SystemClock
+from aiotcbatch.sandbox.faults import (
+    FailedJob,
+    Fault,
+    Faults,
+    Latency,
+    Reset,
+    Rule,
+    SlowDrip,
+    Status,
+    StuckJob,
+    Truncated,
+    WrongContentType,
+    WrongShape,
+    bad_gateway,
+    forbidden,
+    internal_error,
+    rate_limited,
+    storage_full,
+    unauthorized,
+    unavailable,
+)
 from aiotcbatch.sandbox.sandbox import Sandbox
 from aiotcbatch.sandbox.settings import Owner, Settings, User
+from aiotcbatch.sandbox.snapshots import Snapshot
 from aiotcbatch.sandbox.store.contents import StoredFile
 from aiotcbatch.sandbox.store.jobs import Counts, JobError, State
 from aiotcbatch.sandbox.store.reading import Entity, StoredAttribute
-from aiotcbatch.sandbox.views import JobView
+from aiotcbatch.sandbox.threaded import SandboxThread
+from aiotcbatch.sandbox.views import Files, JobView
 from aiotcbatch.sandbox.vocabulary import (
     AssociationType,
     AttributeType,
@@ -20,17 +43,39 @@ __all__ = [
     "Clock",
     "Counts",
     "Entity",
+    "FailedJob",
+    "Fault",
+    "Faults",
+    "Files",
     "IndicatorType",
     "JobError",
     "JobView",
+    "Latency",
     "ManualClock",
     "Owner",
+    "Reset",
+    "Rule",
     "Sandbox",
+    "SandboxThread",
     "SecurityLabel",
     "Settings",
+    "SlowDrip",
+    "Snapshot",
     "State",
+    "Status",
     "StoredAttribute",
     "StoredFile",
+    "StuckJob",
     "SystemClock",
+    "Truncated",
     "User",
+    "WrongContentType",
+    "WrongShape",
+    "bad_gateway",
+    "forbidden",
+    "internal_error",
+    "rate_limited",
+    "storage_full",
+    "unauthorized",
+    "unavailable",
 ]

@@ -58,6 +58,15 @@ class Gate:
         """All who may come in."""
         return tuple(self._by_id.values())
 
+    def restrict(self, users: Iterable[User]) -> None:
+        """Let in these users and nobody else, with the tokens that they began with."""
+        self._by_id.clear()
+        self._by_token.clear()
+        self._expired.clear()
+        self._issued = 0
+        for user in users:
+            self.add(user)
+
     def add(self, user: User) -> None:
         """Let another user in; one of the same access id is replaced."""
         self._by_id[user.access_id] = user

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from aiotcbatch.sandbox.worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from aiotcbatch.sandbox.access import Gate
     from aiotcbatch.sandbox.catalog import Catalog
     from aiotcbatch.sandbox.clock import Clock
+    from aiotcbatch.sandbox.faults import Faults
     from aiotcbatch.sandbox.settings import Settings
     from aiotcbatch.sandbox.store.store import Store
 
@@ -26,14 +29,24 @@ class Instance:
         gate: Who may come in.
         settings: Its limits; replaced as a whole when they change.
         clock: Its time.
+        faults: What goes wrong on purpose.
     """
 
     def __init__(
-        self, store: Store, catalog: Catalog, gate: Gate, settings: Settings, clock: Clock
+        self,
+        store: Store,
+        catalog: Catalog,
+        gate: Gate,
+        settings: Settings,
+        clock: Clock,
+        faults: Faults,
     ) -> None:
         self.store = store
         self.catalog = catalog
         self.gate = gate
         self.settings = settings
         self.clock = clock
+        self.faults = faults
+        #: Awaited before a job is seen to start or to complete, with its id and that word.
+        self.on_job: Callable[[int, str], Awaitable[None]] | None = None
         self.worker = Worker(self)

@@ -20,11 +20,14 @@ from aiotcbatch.sandbox.catalog import Catalog
 from aiotcbatch.sandbox.clock import SystemClock
 from aiotcbatch.sandbox.face import app
 from aiotcbatch.sandbox.face.tokens import TOKEN_PATH
+from aiotcbatch.sandbox.faults import Faults
 from aiotcbatch.sandbox.instance import Instance
 from aiotcbatch.sandbox.settings import Owner, Settings, User
+from aiotcbatch.sandbox.snapshots import Snapshot
 from aiotcbatch.sandbox.store import jobs as job_table
 from aiotcbatch.sandbox.store import reading
 from aiotcbatch.sandbox.store.store import Store
+from aiotcbatch.sandbox.threaded import SandboxThread
 from aiotcbatch.sandbox.vocabulary import SECURITY_LABELS
 
 if TYPE_CHECKING:
@@ -121,7 +124,9 @@ class Sandbox:
             Gate([self._user]),
             self._first_settings,
             clock or SystemClock(),
+            Faults(seed),
         )
+        self._snapshots: list[Snapshot] = []
         self._life: asyncio.Task[None] | None = None
         self._stop: asyncio.Event | None = None
         self._open = False
@@ -172,9 +177,7 @@ class Sandbox:
         runner: web.AppRunner | None = None
         try:
             await anyio.to_thread.run_sync(instance.store.open)
-            waiting = await instance.store.database.run(job_table.waiting)
-            for job_id in waiting:
-                instance.worker.enqueue(job_id)
+            await self._resume_jobs()
             runner = await self._listen()
             self._open = True
             if not started.cancelled():  # else who opened it has given up, and it ends at once
@@ -193,7 +196,12 @@ class Sandbox:
             with anyio.CancelScope(shield=True):
                 if runner is not None:
                     await runner.cleanup()
-                await anyio.to_thread.run_sync(instance.store.close)
+                await anyio.to_thread.run_sync(self._close)
+
+    def _close(self) -> None:
+        for snapshot in self._snapshots:
+            snapshot.close()
+        self._instance.store.close()
 
     async def _listen(self) -> web.AppRunner:
         runner = web.AppRunner(
@@ -315,9 +323,59 @@ class Sandbox:
         """Make a token expire, so that its next request is refused until it was renewed."""
         return self._instance.gate.revoke(token)
 
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose."""
+        return self._instance.faults
+
     async def idle(self) -> None:
-        """Wait until no job is queued or in work."""
+        """Wait until no job is queued or in work; stuck ones do not count."""
         await self._instance.worker.idle()
+
+    def release_jobs(self) -> int:
+        """Let stuck jobs go on, and return how many there were."""
+        return self._instance.worker.release()
+
+    async def reset(self) -> None:
+        """Make it as it was when it was new: empty, without faults, with its first settings."""
+        instance = self._instance
+        instance.faults.clear()
+        instance.settings = self._first_settings
+        instance.gate.restrict([self._user])
+        await instance.worker.halt()
+        await instance.store.database.run(instance.store.empty)
+        instance.worker.forget()
+
+    async def snapshot(self) -> Snapshot:
+        """Copy everything that it holds; close the snapshot when it is not needed any more."""
+        made = await anyio.to_thread.run_sync(Snapshot)
+        self._snapshots.append(made)
+        await self._instance.store.database.run(made.take, self._instance.store)
+        return made
+
+    async def restore(self, snapshot: Snapshot) -> None:
+        """
+        Make everything as it was when it was copied; jobs that waited then go on.
+
+        Args:
+            snapshot: What `snapshot` returned.
+
+        Raises:
+            ClosedError: The snapshot is closed.
+        """
+        instance = self._instance
+        await instance.worker.halt()
+        await instance.store.database.run(snapshot.put_back, instance.store)
+        instance.worker.forget()
+        await self._resume_jobs()
+
+    async def _resume_jobs(self) -> None:
+        for job_id in await self._instance.store.database.run(job_table.waiting):
+            self._instance.worker.enqueue(job_id)
+
+    def in_thread(self) -> SandboxThread:
+        """Return it as a plain context manager that runs it in a thread of its own."""
+        return SandboxThread(self)
 
 
 def _entities(connection: Any, where: str, values: list[str]) -> list[Entity]:

@@ -12,6 +12,7 @@ import anyio.to_thread
 from aiotcbatch.sandbox.engine import config as job_config
 from aiotcbatch.sandbox.engine.report import Report
 from aiotcbatch.sandbox.engine.run import Run
+from aiotcbatch.sandbox.faults import StuckJob
 from aiotcbatch.sandbox.store import jobs
 from aiotcbatch.sandbox.store.jobs import State
 
@@ -45,6 +46,9 @@ class Worker:
         self._idle = anyio.Event()
         self._idle.set()
         self._jobs: OrderedDict[int, Job] = OrderedDict()
+        self._stuck: list[int] = []
+        self._current: anyio.CancelScope | None = None
+        self._stopped = anyio.Event()
         self._runs: dict[int, Run] = {}
         #: Seconds, on the sandbox's clock, in which a job was in work.
         self.busy = 0.0
@@ -67,6 +71,7 @@ class Worker:
     def forget(self) -> None:
         """Forget all jobs, since the database was changed."""
         self._queue.clear()
+        self._stuck.clear()
         self._jobs.clear()
         self.busy = 0.0
         self.entities = 0
@@ -101,9 +106,28 @@ class Worker:
                 self._wake = anyio.Event()
                 await self._wake.wait()
             job_id = self._queue[0]
-            await self.process(job_id)
+            with anyio.CancelScope() as self._current:
+                await self.process(job_id)
+            self._current = None
+            self._stopped.set()
             if self._queue and self._queue[0] == job_id:
                 self._queue.popleft()
+
+    async def halt(self) -> None:
+        """Drop all jobs from the queue, and the one that is in work as it is."""
+        self._queue.clear()
+        if self._current is not None:
+            self._stopped = anyio.Event()
+            self._current.cancel()
+            await self._stopped.wait()
+        self._idle.set()
+
+    def release(self) -> int:
+        """Put stuck jobs back into the queue and return how many there were."""
+        stuck, self._stuck = self._stuck, []
+        for job_id in stuck:
+            self.enqueue(job_id)
+        return len(stuck)
 
     async def process(self, job_id: int) -> Job | None:
         """
@@ -117,22 +141,38 @@ class Worker:
         if job is None or job.state is State.COMPLETED:
             return job
         self.remember(job)
+        await self._tell(job_id, "started")
         began = self._instance.clock.time()
         job.started = job.started or began
         job.state = State.RUNNING
-        try:
-            run = self._runs[job.id] = await self._prepare(job)
-            await self._steps(run, began)
-        except Exception as error:  # noqa: BLE001  (reported in the job, as a server does)
-            _log.exception("batch job %d failed inside the sandbox", job_id)
-            await database.run(self._internal, job, repr(error))
-        finally:
-            self._runs.pop(job.id, None)
+        fault = self._instance.faults.of_job()
+        if isinstance(fault, StuckJob):
+            await database.run(jobs.save, job)
+            self._stuck.append(job_id)
+            return job
+        if fault is not None:
+            await database.run(_fail, job, fault.code, fault.reason)
+        else:
+            await self._work(job, began)
+        await self._tell(job_id, "completed")
         job.completed = self._instance.clock.time()
         self.busy += job.completed - began
         job.state = State.COMPLETED
         await self._finish(job)
         return job
+
+    async def _work(self, job: Job, began: float) -> None:
+        try:
+            run = await self._prepare(job)
+            await self._steps(run, began)
+        except Exception as error:  # noqa: BLE001  (reported in the job, as a server does)
+            _log.exception("batch job %d failed inside the sandbox", job.id)
+            reason = f"An unknown error occurred: {error!r}"
+            await self._instance.store.database.run(_fail, job, "0x1004", reason)
+
+    async def _tell(self, job_id: int, event: str) -> None:
+        if self._instance.on_job is not None:
+            await self._instance.on_job(job_id, event)
 
     async def _prepare(self, job: Job) -> Run:
         database = self._instance.store.database
@@ -182,11 +222,13 @@ class Worker:
         for file in files:
             await anyio.to_thread.run_sync(store.spool.remove, file)
 
-    @staticmethod
-    def _internal(connection: Connection, job: Job, what: str) -> None:
-        report = Report(job)
-        report.whole("0x1004", f"An unknown error occurred: {what}", "$")
-        jobs.add_errors(connection, job.id, report.taken())
+
+def _fail(connection: Connection, job: Job, code: str, reason: str) -> None:
+    """Note an error about a job as a whole."""
+    report = Report(job)
+    report.whole(code, reason, "$")
+    jobs.add_errors(connection, job.id, report.taken())
+    jobs.save(connection, job)
 
 
 def _complete(connection: Connection, job: Job, keep: int | None) -> list[str]:

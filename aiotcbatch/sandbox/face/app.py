@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -76,14 +77,18 @@ def _frame(instance: Instance) -> Middleware:
         if latency:
             await instance.clock.sleep(latency)
         try:
-            return await handler(request)
+            answer = await handler(request)
         except web.HTTPException as error:
             if not request.path.startswith("/api"):
                 raise
             form = answers.v3_failure if request.path.startswith("/api/v3") else answers.failure
-            return form(error.status, _SAID.get(error.status, error.reason))
+            answer = form(error.status, _SAID.get(error.status, error.reason))
         except ConnectionError:  # the client is gone in the middle of its request
-            return answers.failure(400, "The request was not properly formed")
+            answer = answers.failure(400, "The request was not properly formed")
+        if not answer.prepared:
+            answer.headers.setdefault("Date", formatdate(instance.clock.time(), usegmt=True))
+            answer.headers.setdefault("Server", "aiotcbatch-sandbox")
+        return answer
 
     return frame
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 from aiohttp import web
 
@@ -23,6 +25,7 @@ __all__ = ["ContentsFace"]
 
 _BRANCHES = {"documents": "Document", "reports": "Report", "signatures": "Signature"}
 _FULL = "There is insufficient document storage allocated to this account."
+_PIECE = 1 << 18
 _UNPROTECTED = "Malware must be uploaded as a password-protected zip file"
 #: A zip whose first entry is encrypted has bit 0 of its flags set, at byte 6.
 _ZIP = b"PK\x03\x04"
@@ -129,10 +132,22 @@ class ContentsFace:
         body, file = await self._instance.store.database.run(contents.get, place.id)
         headers = {"Content-Type": "application/octet-stream"}
         if file is not None:
-            return web.FileResponse(self._instance.store.spool.path(file), headers=headers)
+            return await self._stream(request, place, file)
         if body is None:
             return answers.missing()
         return web.Response(body=body, headers=headers)
+
+    async def _stream(self, request: web.Request, place: Place, file: str) -> web.StreamResponse:
+        """Give a large file piece by piece, each read in a worker thread."""
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        response.content_length = place.size
+        response.headers["Date"] = formatdate(self._instance.clock.time(), usegmt=True)
+        await response.prepare(request)
+        path = self._instance.store.spool.path(file)
+        async with await anyio.open_file(path, "rb") as source:
+            while piece := await source.read(_PIECE):
+                await response.write(piece)
+        return response
 
     async def _find(self, request: web.Request, user: User, ref: str, kind: str | None) -> Place:
         """Find the group by xid in the owner that is named, or by its id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -41,10 +42,16 @@ class Endpoint(NamedTuple):
 def guarded(
     instance: Instance, endpoint: Endpoint
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Make an aiohttp handler that lets in only whom the gate lets in."""
+    """Make an aiohttp handler: faults come first, then the gate, then the endpoint."""
     form = answers.v3_failure if endpoint.path.startswith("/v3/") else answers.failure
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        fault = instance.faults.of_request(endpoint.name)
+        if fault is None:
+            return await answer(request)
+        return await fault.apply(request, partial(answer, request), instance.clock)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
         try:
             user = instance.gate.check(
                 request.headers.get("Authorization"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, Container
 
 __all__ = ["Received", "Spool", "TooLargeError"]
 
@@ -101,6 +101,23 @@ class Spool:
                 os.link(path, target / path.name)
             except OSError:
                 shutil.copyfile(path, target / path.name)
+
+    def replace_by(self, source: Path) -> None:
+        """Make the files those of another directory."""
+        self.empty()
+        for path in source.iterdir():
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                os.link(path, self.directory / path.name)
+            except OSError:
+                shutil.copyfile(path, self.directory / path.name)
+
+    def keep_only(self, names: Container[str]) -> None:
+        """Remove files that nothing points to, such as uploads that a crash cut off."""
+        if self._directory is not None and self._directory.exists():
+            for path in self._directory.iterdir():
+                if path.name not in names:
+                    path.unlink(missing_ok=True)
 
     async def receive(self, stream: AsyncIterable[bytes], limit: int) -> Received:
         """

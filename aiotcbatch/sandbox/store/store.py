@@ -46,6 +46,7 @@ class Store:
         """Open the database and add what is to exist and does not."""
         self.database.open()
         self.database.call(self.prepare)
+        self.spool.keep_only(self.database.call(_spooled))
 
     def close(self) -> None:
         """Close all of it."""
@@ -83,4 +84,14 @@ class Store:
     def empty(self, connection: Connection) -> None:
         """Forget everything and begin anew."""
         database.empty(connection)
+        self.spool.empty()
         self.prepare(connection)
+
+
+def _spooled(connection: Connection) -> set[str]:
+    """Return the names of the spooled files that something points to."""
+    rows = connection.execute(
+        "SELECT body_file FROM job WHERE body_file IS NOT NULL UNION"
+        " SELECT body_file FROM content WHERE body_file IS NOT NULL"
+    )
+    return {name for (name,) in rows}
