@@ -290,8 +290,10 @@ class Transport:
             raise map_error(cause, call.method, str(call.url)) from cause
         finally:
             await _end(response, payload, complete=complete)
-        if payload is not None and payload.error is not None and answer.ok:
-            raise payload.error
+        if payload is not None and payload.half_sent and answer.ok:
+            raise payload.error or unreadable(
+                answer, "the server says yes before it has the whole body"
+            )
         return await self._unpacked(answer)
 
     async def _read(self, call: _Call, response: aiohttp.ClientResponse) -> bytes:
@@ -342,6 +344,8 @@ class Transport:
                     self._session = await self._make_session()
         if self._session is None or self._closed:
             raise ClosedError("the client is closed")
+        if self._session.closed:
+            raise ClosedError("the session that the client was given is closed")
         return self._session
 
     async def _make_session(self) -> aiohttp.ClientSession:
@@ -383,7 +387,9 @@ def _tls(settings: Settings) -> bool | ssl.SSLContext:
 
 def _environment_proxy(base: URL) -> str | None:
     proxy = getproxies().get(base.scheme)
-    return None if proxy is None or proxy_bypass(base.host or "") else proxy
+    if proxy is None or proxy_bypass(base.host or ""):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 async def _end(

@@ -53,7 +53,7 @@ class WirePayload(Payload):
         self._transport: asyncio.Transport | None = None
         #: What the body itself raised.
         self.error: Exception | None = None
-        #: Whether all of it is written.
+        #: Whether all of it is given to the connection.
         self.complete = False
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -63,6 +63,11 @@ class WirePayload(Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write the body, however long it is."""
+        if self._consumed:
+            # aiohttp sends again by itself in sessions that are not ours.
+            raise ConnectionResetError("a body that cannot be sent again was begun")
+        self._consumed = not self._body.replayable
+        self.error, self.complete = None, self._size == 0
         self._on_begin()
         self._idle = anyio.Event()
         self._transport = getattr(writer, "transport", None)
@@ -82,6 +87,11 @@ class WirePayload(Payload):
         """Write the body; the length is the one that it said."""
         del content_length
         await self.write(writer)
+
+    @property
+    def half_sent(self) -> bool:
+        """Whether it was begun, and not all of it is given to the connection."""
+        return self._idle is not None and not self.complete
 
     def abort(self) -> None:
         """Break the connection at once; closing it would wait until a stalled server reads."""
@@ -106,6 +116,8 @@ class WirePayload(Payload):
             for start in range(0, len(view), _PIECE):
                 with anyio.fail_after(self._timeout):
                     await writer.write(view[start : start + _PIECE])
+            # The server may answer before the body says that there is no more.
+            self.complete = sent == self._size
         if self._size is not None and sent != self._size:
             raise self._wrong_size(f"{sent} bytes")
 

@@ -138,11 +138,14 @@ def is_transient(error: BaseException) -> bool:
 
     So it is with connections that cannot be made or break, deadlines, 429, and 5xx, except for
     501, 505 and what an administrator must switch on; and with answers that are cut short or
-    come from something in between. It is not with TLS that fails, with redirects, and with answers
-    that are too large.
+    come from something in between. It is not with TLS that fails, proxies that refuse, redirects,
+    and answers that are too large.
     """
+    if isinstance(error, ConnectError):
+        refused = getattr(error.__cause__, "status", _SERVER_ERROR) < _SERVER_ERROR
+        return not (refused or isinstance(error.__cause__, ssl.SSLError))
     if isinstance(error, TransportError):
-        return not (isinstance(error, ConnectError) and isinstance(error.__cause__, ssl.SSLError))
+        return True
     if isinstance(error, BatchDisabledError) or not isinstance(error, ResponseError):
         return False
     if isinstance(error, UnreadableAnswerError):

@@ -375,6 +375,68 @@ async def test_an_error_of_the_body_gets_out_as_it_is(serve, connect, naps, size
     assert (body.closed, naps) == (1, [])
 
 
+async def test_a_yes_to_half_a_body_is_none(serve_raw, connect):
+    """A server that says yes before it has all did not take it."""
+    waiting = anyio.Event()
+
+    class Halting(Stream):
+        async def blocks(self):
+            yield b"a"
+            waiting.set()
+            await anyio.sleep_forever()
+
+    async def hasty(reader, writer):
+        await head_of(reader)
+        await waiting.wait()
+        writer.write(OK)
+
+    transport = connect(await serve_raw(hasty), retry=ONCE)
+    with pytest.raises(UnreadableAnswerError, match="before it has the whole body"):
+        await transport.request("PUT", "/v2/x", body=Halting(size=5))
+
+
+async def test_a_yes_to_all_bytes_is_one(serve_raw, connect):
+    """A body that is slow to say that there is no more has been taken all the same."""
+
+    class Lingering(Stream):
+        async def blocks(self):
+            yield b"abc"
+            await anyio.sleep_forever()
+
+    async def quick(reader, writer):
+        await head_of(reader)
+        await reader.readexactly(3)
+        writer.write(OK)
+
+    transport = connect(await serve_raw(quick), retry=ONCE)
+
+    assert (await transport.request("PUT", "/v2/x", body=Lingering(size=3))).ok
+
+
+async def test_an_error_of_the_body_is_not_hidden_by_an_early_yes(serve_raw, connect):
+    """A server that says yes to a body that breaks does not make it whole."""
+    begun, broken = anyio.Event(), anyio.Event()
+
+    class Late(Stream):
+        async def blocks(self):
+            yield b"a"
+            await begun.wait()
+            broken.set()
+            raise LookupError("late")
+
+    async def hasty(reader, writer):
+        await head_of(reader)
+        writer.write(OK[:-1])
+        await writer.drain()
+        begun.set()
+        await broken.wait()
+        writer.write(OK[-1:])
+
+    transport = connect(await serve_raw(hasty), retry=ONCE)
+    with pytest.raises(LookupError, match="late"):
+        await transport.request("PUT", "/v2/x", body=Late(size=5))
+
+
 @pytest.mark.parametrize("blocks", [(b"abc",), (b"abc", b"abc")])
 async def test_a_body_of_another_size_is_refused(serve, connect, blocks):
     """A body that gives more or less than it said is not sent as if it were whole."""
@@ -395,6 +457,50 @@ async def test_a_session_of_ones_own_is_used_and_left_open(serve, connect):
 
         assert server.seen[0].headers["X-Own"] == "1"
         assert not session.closed
+
+
+async def test_a_closed_session_of_ones_own_is_named(connect):
+    """A session that its owner has closed is told from a client that is closed."""
+    async with aiohttp.ClientSession() as session:
+        transport = connect("https://tc.example/api", session=session)
+    with pytest.raises(ClosedError, match="the session that the client was given"):
+        await transport.request("GET", "/v2/x")
+
+
+@pytest.mark.parametrize("replayable", [True, False])
+async def test_what_aiohttp_repeats_by_itself_is_whole_or_lost(serve_raw, connect, replayable):
+    """A session of one's own may repeat a PUT: all of the body is sent again, or nothing."""
+    heard = []
+
+    async def forgetful(reader, writer):
+        head = await head_of(reader)
+        heard.append(
+            await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split()[0]))
+        )
+        if len(heard) > 1:
+            writer.write(OK)
+        writer.close()
+
+    url = await serve_raw(forgetful)
+    body = Stream(b"ab", b"cd", size=4, replayable=replayable)
+    async with aiohttp.ClientSession() as session:
+        transport = connect(url, session=session, retry=ONCE)
+        with contextlib.nullcontext() if replayable else pytest.raises(ConnectionLostError):
+            await transport.request("PUT", "/v2/x", body=body)
+
+    assert heard == ([b"abcd"] * 2 if replayable else [b"abcd"])
+
+
+def test_a_transport_can_be_made_where_no_loop_runs():
+    """It belongs to the loop of its first request, not to the place where it was made."""
+    transport = Transport("http://127.0.0.1:1/api", AUTH, Settings(retry=ONCE))
+
+    async def use():
+        with pytest.raises(ConnectError):
+            await transport.request("GET", "/v2/x")
+        await transport.aclose()
+
+    asyncio.run(use())
 
 
 async def test_a_closed_transport_says_so(serve, connect):
@@ -433,7 +539,7 @@ async def test_cookies_are_not_kept(serve, connect):
 
 
 async def test_single_answers_at_the_edge_of_the_wire():
-    """Errors that the client library itself raises are ours when they get out."""
+    """Errors of the client library are ours when they get out, and mocked answers are answers."""
     with aioresponses() as wire:
         async with aiohttp.ClientSession() as session:
             transport = Transport(
@@ -449,3 +555,6 @@ async def test_single_answers_at_the_edge_of_the_wire():
                 await transport.request("GET", "/v2/x")
             with pytest.raises(RequestTimeoutError):
                 await transport.request("GET", "/v2/x")
+            wire.post(url, status=201, payload={"data": {"batchId": 7}})
+            answer = await transport.request("POST", "/v2/x", body=b"{}")
+            assert answer.json() == {"data": {"batchId": 7}}

@@ -29,17 +29,18 @@ async def test_a_proxy_gets_the_request_and_its_own_credentials(serve, connect, 
     assert seen.headers["Proxy-Authorization"] == "Basic bWU6aHVudGVyMg=="
 
 
-async def test_a_proxy_that_refuses_is_no_connection(serve, connect):
+async def test_a_proxy_that_refuses_is_no_connection(serve, connect, naps):
     """The tunnel to the server was not opened: the error names no password, nor does its cause."""
     proxy = await serve(text_answer("", status=407))
     url = proxy.url.replace("http://", "http://me:hunter2@").removesuffix("/api")
-    transport = connect("https://tc.example/api", proxy=url, retry=ONCE)
+    transport = connect("https://tc.example/api", proxy=url)
     with pytest.raises(ConnectError, match=r"the proxy refuses.*407") as caught:
         await transport.request("GET", "/v2/owners")
 
     [seen] = proxy.seen
     assert (seen.method, seen.target) == ("CONNECT", "tc.example:443")
     assert seen.headers["Proxy-Authorization"] == "Basic bWU6aHVudGVyMg=="
+    assert naps == []
     shown = f"{caught.value} {caught.value.__cause__!r}"
     assert "hunter2" not in shown
     assert "bWU6aHVudGVyMg==" not in shown
@@ -52,16 +53,18 @@ async def test_a_proxy_that_is_not_there_is_no_connection(connect, dead_port):
         await transport.request("GET", "/v2/owners")
 
 
+@pytest.mark.parametrize("scheme", ["http://", ""])
 @pytest.mark.parametrize(("no_proxy", "through"), [("", 1), ("tc.example", 0)])
 async def test_proxies_of_the_environment_are_used_if_told_so(
-    serve, connect, monkeypatch, no_proxy, through
+    serve, connect, monkeypatch, scheme, no_proxy, through
 ):
     """With trust_env the environment's proxy is used, unless it makes an exception."""
     proxy = await serve(json_answer())
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/api"))
+    address = proxy.url.removeprefix("http://").removesuffix("/api")
+    monkeypatch.setenv("http_proxy", f"{scheme}{address}")
     monkeypatch.setenv("no_proxy", no_proxy)
     options = {"allow_plain_http": True, "retry": ONCE}
     with pytest.raises(ConnectError) if not through else anyio.CancelScope():
