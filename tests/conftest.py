@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from blockbuster import BlockBuster
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from support import leaks
 from support.network import refuse_everything_beyond_loopback
 
@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 
 # `fast` is for every run, here and in CI; `thorough` is for looking hard, now and then.
 settings.register_profile(
-    "fast", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "fast",
+    max_examples=40,
+    deadline=None,
+    phases=set(Phase) - {Phase.explain},
+    suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("thorough", parent=settings.get_profile("fast"), max_examples=1000)
+settings.register_profile(
+    "thorough", settings.get_profile("fast"), max_examples=1000, phases=set(Phase)
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 

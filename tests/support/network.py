@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import sys
 from ipaddress import ip_address
 from typing import Any
 
@@ -24,15 +23,43 @@ def is_local(host: object) -> bool:
         return False
 
 
-def _refuse(event: str, args: tuple[Any, ...]) -> None:
-    if event in {"socket.connect", "socket.sendto"}:
-        address = args[1]
-        if isinstance(address, tuple) and not is_local(address[0]):
-            raise OSError(errno.ENETUNREACH, f"tests reach loopback only, not {address[0]}")
-    elif event == "socket.getaddrinfo" and not is_local(args[0]):
-        raise socket.gaierror(socket.EAI_NONAME, f"tests look up no names, not {args[0]!r} either")
+def _check_address(address: object) -> None:
+    if isinstance(address, tuple) and not is_local(address[0]):
+        raise OSError(errno.ENETUNREACH, f"tests reach loopback only, not {address[0]}")
+
+
+class _LocalSocket(socket.socket):
+    """The methods by which a socket reaches others, for loopback only."""
+
+    def connect(self, address: Any, /) -> None:
+        _check_address(address)
+        _connect(self, address)
+
+    def connect_ex(self, address: Any, /) -> int:
+        _check_address(address)
+        return _connect_ex(self, address)
+
+    def sendto(self, data: Any, *rest: Any) -> int:
+        _check_address(rest[-1])
+        return _sendto(self, data, *rest)
+
+
+_connect, _connect_ex, _sendto = (
+    socket.socket.connect,
+    socket.socket.connect_ex,
+    socket.socket.sendto,
+)
+_getaddrinfo = socket.getaddrinfo
+
+
+def _local_addresses(host: Any, *args: Any, **keywords: Any) -> Any:
+    if not is_local(host):
+        raise socket.gaierror(socket.EAI_NONAME, f"tests look up no names, not {host!r} either")
+    return _getaddrinfo(host, *args, **keywords)
 
 
 def refuse_everything_beyond_loopback() -> None:
     """Refuse, for the rest of this process, connections and lookups that leave the machine."""
-    sys.addaudithook(_refuse)
+    for name in ("connect", "connect_ex", "sendto"):
+        setattr(socket.socket, name, vars(_LocalSocket)[name])
+    socket.getaddrinfo = _local_addresses
