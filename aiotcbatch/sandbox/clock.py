@@ -60,6 +60,7 @@ class ManualClock:
         self._auto = auto
         self._lock = threading.Lock()
         self._sleepers: list[tuple[float, int, asyncio.Event, asyncio.AbstractEventLoop]] = []
+        self._watchers: list[tuple[asyncio.Event, asyncio.AbstractEventLoop]] = []
         self._count = 0
 
     def time(self) -> float:
@@ -81,6 +82,9 @@ class ManualClock:
         entry = (self._now + seconds, self._next(), event, asyncio.get_running_loop())
         with self._lock:
             heapq.heappush(self._sleepers, entry)
+            watchers, self._watchers = self._watchers, []
+        for watcher, loop in watchers:
+            loop.call_soon_threadsafe(watcher.set)
         try:
             await event.wait()
         finally:
@@ -88,6 +92,15 @@ class ManualClock:
                 if entry in self._sleepers:
                     self._sleepers.remove(entry)
                     heapq.heapify(self._sleepers)
+
+    async def sleeping(self) -> None:
+        """Wait until some task waits for it to move."""
+        watcher = asyncio.Event()
+        with self._lock:
+            if self._sleepers:
+                return
+            self._watchers.append((watcher, asyncio.get_running_loop()))
+        await watcher.wait()
 
     def advance(self, seconds: float) -> None:
         """

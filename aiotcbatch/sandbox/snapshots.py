@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import anyio.to_thread
 
 from aiotcbatch.errors import ClosedError
 from aiotcbatch.sandbox.store import database
@@ -25,6 +28,7 @@ class Snapshot:
     """
 
     def __init__(self) -> None:
+        self._closing = threading.Lock()
         self._connection: Connection | None = database.memory()
         self._files = Path(tempfile.mkdtemp(prefix="aiotcbatch-snapshot-"))
 
@@ -44,11 +48,16 @@ class Snapshot:
         store.spool.replace_by(self._files)
         store.refresh(connection)
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Give back the memory and the files; closing twice is harmless."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        await anyio.to_thread.run_sync(self.close)
+
+    def close(self) -> None:
+        """Do the same in the calling thread."""
+        with self._closing:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
             shutil.rmtree(self._files, ignore_errors=True)
 
     def _copy(self) -> Connection:

@@ -14,6 +14,7 @@ from aiotcbatch.sandbox.face.reading import ReadingFace
 from aiotcbatch.sandbox.face.routing import guarded
 from aiotcbatch.sandbox.face.tokens import TokensFace
 from aiotcbatch.sandbox.face.types import TypesFace
+from aiotcbatch.sandbox.page import Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +50,7 @@ def build(
     Args:
         instance: The sandbox that it speaks for.
         middlewares: What sees each request before anything else, the outermost first.
-        routes: What is served beside the API, such as a page; without a check of who asks.
+        routes: What is served beside the API and the page; without a check of who asks.
 
     Returns:
         The application.
@@ -65,6 +66,7 @@ def build(
         )
     app.router.add_get("/api/appAuth", TokensFace(instance).renew)
     app.router.add_routes(routes)
+    Page(instance).attach(app)
     return app
 
 
@@ -74,7 +76,7 @@ def _frame(instance: Instance) -> Middleware:
     @web.middleware
     async def frame(request: web.Request, handler: Handler) -> web.StreamResponse:
         latency = instance.settings.latency
-        if latency:
+        if latency and request.path.startswith("/api"):
             await instance.clock.sleep(latency)
         try:
             answer = await handler(request)
