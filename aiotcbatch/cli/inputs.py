@@ -54,7 +54,7 @@ async def _stdin_blocks(stdin: BinaryIO) -> AsyncIterator[bytes]:
         yield block
 
 
-def total_size(names: tuple[str, ...]) -> int | None:
+async def total_size(names: tuple[str, ...]) -> int | None:
     """
     Tell how much there is to read.
 
@@ -69,4 +69,4 @@ def total_size(names: tuple[str, ...]) -> int | None:
     """
     if STDIN in names:
         return None
-    return sum(os.stat(name).st_size for name in names)  # noqa: PTH116
+    return sum([(await anyio.Path(name).stat()).st_size for name in names])

@@ -150,4 +150,7 @@ def _kind(data: dict[str, Any], where: str) -> Kind:
     type_ = data.get("type")
     if not isinstance(type_, str):
         raise ValidationError("type", type_, "a group or indicator type", about=where)
-    return "group" if type_.casefold() in _GROUP_TYPES else "indicator"
+    if type_.casefold() in _GROUP_TYPES:
+        return "group"
+    # what has a name and no summary is a group whose type has a slip
+    return "group" if "name" in data and "summary" not in data else "indicator"

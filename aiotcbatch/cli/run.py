@@ -20,7 +20,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 
@@ -33,7 +33,7 @@ from aiotcbatch.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from aiotcbatch.cli.display import Display
 
@@ -155,13 +155,11 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _done_until(error: AiotcbatchError) -> str:
-    partial = error.partial
-    if not partial:
+    done: Mapping[str, Any] = error.partial or {}
+    accepted, refused = done.get("successCount", 0), done.get("errorCount", 0)
+    if not accepted and not refused:
         return ""
-    return (
-        f"Until then: {partial.get('successCount', 0):,} entities accepted, "
-        f"{partial.get('errorCount', 0):,} refused."
-    )
+    return f"Until then: {accepted:,} entities accepted, {refused:,} refused."
 
 
 def exit_code(error: BaseException) -> int:

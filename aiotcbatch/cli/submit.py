@@ -13,7 +13,7 @@ from aiotcbatch.cli.inputs import STDIN, blocks, total_size
 from aiotcbatch.cli.records import RecordReader
 from aiotcbatch.cli.run import SOME_FAILED
 from aiotcbatch.client import Client
-from aiotcbatch.errors import ValidationError
+from aiotcbatch.errors import AccessDeniedError, ValidationError
 from aiotcbatch.xid import unique_xid
 
 if TYPE_CHECKING:
@@ -60,23 +60,20 @@ async def submit(display: Display, asked: Submission) -> int:
     Returns:
         The exit code.
     """
-    size = total_size(asked.files)
+    size = await total_size(asked.files)
     if STDIN in asked.files and sys.stdin.isatty():
         display.remark("Reading from the keyboard; Ctrl-D ends it.")
-    statuses: list[BatchStatus] = []
     async with Client.from_env() as client:
         batch = client.batch(asked.owner, halt_on_error=asked.halt_on_error, **asked.job)
         with display.steps() as steps:
             refused = await _read(batch, asked, steps, size)
-            waiting = len(batch) + batch.association_len
-            step = steps.add("Submitting", waiting, "entities")
-            async with aclosing(batch.submit_iter(halt_on_error=asked.halt_on_error)) as ended:
-                async for status in ended:
-                    statuses.append(status)
-                    step.advance(handled(status))
-                    if asked.as_json:
-                        display.result(orjson.dumps(status, default=str).decode())
-            step.finish()
+            try:
+                statuses = await _send(batch, asked, display, steps)
+            except AccessDeniedError:
+                display.remark(
+                    f"The owner was {asked.owner!r}; `aiotcbatch owners` lists those that exist."
+                )
+                raise
     for error in refused:
         display.error(error.message)
     if not asked.as_json:
@@ -99,6 +96,21 @@ async def _read(
     await batch.drain()
     step.finish()
     return refused
+
+
+async def _send(
+    batch: Batch, asked: Submission, display: Display, steps: Steps
+) -> list[BatchStatus]:
+    statuses: list[BatchStatus] = []
+    step = steps.add("Submitting", len(batch) + batch.association_len, "entities")
+    async with aclosing(batch.submit_iter(halt_on_error=asked.halt_on_error)) as ended:
+        async for status in ended:
+            statuses.append(status)
+            step.advance(handled(status))
+            if asked.as_json:
+                display.result(orjson.dumps(status, default=str).decode())
+    step.finish()
+    return statuses
 
 
 def _add_all(

@@ -73,6 +73,7 @@ def test_lines_come_before_the_end() -> None:
     [
         ({"type": "intrusion set", "name": "n"}, "group"),
         ({"type": "Email", "name": "n"}, "group"),
+        ({"type": "Adversery", "name": "n"}, "group"),
         ({"type": "EmailAddress", "address": "a@b.example"}, "indicator"),
         ({"type": "Our Own Type", "summary": "s"}, "indicator"),
         ({"id_1": 1, "id_2": 2}, "association"),

@@ -1,0 +1,236 @@
+"""`submit`, `owners` and `get` against a sandbox."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from aiotcbatch.cli.display import Display
+from aiotcbatch.cli.get import as_sent, get
+from aiotcbatch.cli.owners import owners
+from aiotcbatch.cli.submit import Submission, submit
+from aiotcbatch.errors import AccessDeniedError, ValidationError
+from aiotcbatch.sandbox import Sandbox
+from aiotcbatch.xid import unique_xid
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+_GROUP = {"type": "Adversary", "name": "Bad Guy", "xid": "a", "tag": [{"name": "APT"}]}
+_HOST = {"type": "Host", "summary": "bad.example.com", "associatedGroups": [{"groupXid": "a"}]}
+_LINK = {"ref_1": "a", "ref_2": "bad.example.com", "type_2": "Host"}
+_REPORT = {
+    "type": "Report",
+    "name": "On Bad Guy",
+    "xid": "r",
+    "fileName": "r.txt",
+    "fileContent": "all about him",
+}
+_UNKNOWN_STATUS = {"type": "Incident", "name": "i", "xid": "i", "status": "Nobody Knows"}
+_UNKNOWN_LINK = {"ref_1": "a", "ref_2": "nobody"}
+
+
+class _Screen:
+    """A display, and what it has shown."""
+
+    def __init__(self) -> None:
+        self._out, self._err = io.StringIO(), io.StringIO()
+        self.display = Display(
+            Console(file=self._out, width=200), Console(file=self._err, width=200)
+        )
+
+    @property
+    def out(self) -> str:
+        return self._out.getvalue()
+
+    @property
+    def err(self) -> str:
+        return self._err.getvalue()
+
+
+@pytest.fixture
+def screen() -> _Screen:
+    """Somewhere to show things."""
+    return _Screen()
+
+
+@pytest.fixture
+async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    """A sandbox that the environment points to."""
+    async with Sandbox(owners=["MyOrg"]) as sandbox:
+        for name, value in sandbox.environment.items():
+            monkeypatch.setenv(name, value)
+        yield sandbox
+
+
+def _written(directory: Path, *entities: dict[str, Any]) -> str:
+    path = directory / "feed.ndjson"
+    path.write_text("".join(f"{json.dumps(entity)}\n" for entity in entities))
+    return str(path)
+
+
+async def test_everything_in_a_file_arrives(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """Groups, indicators, associations and file contents arrive; the exit code is 0."""
+    name = _written(tmp_path, _GROUP, _HOST, _LINK, _REPORT)
+
+    code = await submit(screen.display, Submission(files=(name,), owner="MyOrg"))
+
+    assert code == 0, screen.err
+    assert [entity.summary for entity in sandbox.entities()] == [
+        "Bad Guy",
+        "On Bad Guy",
+        "bad.example.com",
+    ]
+    assert sandbox.entities(type="Host")[0].associated_groups
+    assert sandbox.files["r"].content == b"all about him"
+    assert "1 of 1" in screen.out
+
+
+async def test_an_entity_without_xid_gets_one(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """Without an xid the documented one of type and name is taken, so that repeats update."""
+    group = {"type": "Threat", "name": "T"}
+    for _ in range(2):
+        asked = Submission(files=(_written(tmp_path, group),), owner="MyOrg")
+        assert await submit(screen.display, asked) == 0
+
+    assert [entity.xid for entity in sandbox.entities()] == [unique_xid("Threat", "T")]
+
+
+async def test_a_bad_record_stops_before_anything_is_sent(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """By default a record that cannot be right ends it, named by its line; nothing was sent."""
+    name = _written(tmp_path, _GROUP, _UNKNOWN_STATUS)
+
+    with pytest.raises(ValidationError, match=r"feed\.ndjson:2: status is 'Nobody Knows'"):
+        await submit(screen.display, Submission(files=(name,), owner="MyOrg"))
+
+    assert sandbox.jobs == []
+
+
+async def test_keep_going_submits_the_rest_and_says_what_was_refused(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """With --keep-going good records arrive, bad ones are told, and the exit code is 1."""
+    name = _written(tmp_path, _UNKNOWN_STATUS, _GROUP, _UNKNOWN_LINK)
+
+    code = await submit(
+        screen.display, Submission(files=(name,), owner="MyOrg", halt_on_error=False)
+    )
+
+    assert code == 1
+    assert [entity.summary for entity in sandbox.entities()] == ["Bad Guy"]
+    assert "feed.ndjson:1: status is 'Nobody Knows'" in screen.err
+    assert "nobody" in screen.err
+
+
+async def test_more_errors_than_are_shown(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """A long list of errors is cut, and how many are missing is said."""
+    links = [_UNKNOWN_LINK | {"ref_2": f"nobody-{number}"} for number in range(5)]
+    name = _written(tmp_path, _GROUP, *links)
+    asked = Submission(files=(name,), owner="MyOrg", halt_on_error=False, shown_errors=2)
+
+    assert await submit(screen.display, asked) == 1
+    assert screen.err.count("error:") == 2
+    assert "... and 3 more errors" in screen.err
+
+
+async def test_a_json_status_for_each_job(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """With --json stdout has one line of JSON for each job, and nothing else."""
+    name = _written(tmp_path, _GROUP, _HOST | {"xid": "h"})
+    asked = Submission(files=(name,), owner="MyOrg", as_json=True, job={"max_entities_per_job": 1})
+
+    assert await submit(screen.display, asked) == 0
+    statuses = [json.loads(line) for line in screen.out.splitlines()]
+    assert [status["successCount"] for status in statuses] == [1, 1]
+    assert all(status["status"] == "Completed" for status in statuses)
+
+
+async def test_nothing_to_submit(sandbox: Sandbox, screen: _Screen, tmp_path: Path) -> None:
+    """An empty file is no error, and makes no job."""
+    name = _written(tmp_path)
+
+    assert await submit(screen.display, Submission(files=(name,), owner="MyOrg")) == 0
+    assert "nothing to submit" in screen.err
+    assert sandbox.jobs == []
+
+
+async def test_delete_takes_entities_away(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """The job settings of the command line reach the job."""
+    name = _written(tmp_path, _GROUP)
+    await submit(screen.display, Submission(files=(name,), owner="MyOrg"))
+    asked = Submission(files=(name,), owner="MyOrg", job={"action": "Delete"})
+
+    assert await submit(screen.display, asked) == 0
+    assert sandbox.entities() == []
+
+
+async def test_an_owner_that_is_not_there(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """A wrong owner is an error of its own kind, and how to find the right one is said."""
+    name = _written(tmp_path, _GROUP)
+
+    with pytest.raises(AccessDeniedError):
+        await submit(screen.display, Submission(files=(name,), owner="Elsewhere"))
+
+    assert "The owner was 'Elsewhere'; `aiotcbatch owners` lists those that exist" in screen.err
+
+
+async def test_a_file_that_is_not_there(sandbox: Sandbox, screen: _Screen) -> None:
+    """A missing file is found before anything is read."""
+    with pytest.raises(FileNotFoundError):
+        await submit(screen.display, Submission(files=("nowhere.json",), owner="MyOrg"))
+
+
+async def test_owners_are_listed(sandbox: Sandbox, screen: _Screen) -> None:
+    """The table has every owner with its type."""
+    assert await owners(screen.display) == 0
+    assert "MyOrg" in screen.out
+    assert "Organization" in screen.out
+
+
+async def test_get_writes_json_and_files(
+    sandbox: Sandbox,
+    screen: _Screen,
+    tmp_path: Path,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    """JSON comes indented, a file byte by byte."""
+    await submit(screen.display, Submission(files=(_written(tmp_path, _REPORT),), owner="MyOrg"))
+
+    assert await get(screen.display, '/v3/groups?tql=summary = "On Bad Guy"') == 0
+    found = json.loads(capfdbinary.readouterr().out)
+    assert [group["xid"] for group in found["data"]] == ["r"]
+    assert await get(screen.display, "v3/groups/r/download?owner=MyOrg") == 0
+    assert capfdbinary.readouterr().out == b"all about him"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("/v2/owners", "/v2/owners"),
+        ("v2/owners", "/v2/owners"),
+        ("/api/v2/owners", "/v2/owners"),
+        ('/v3/groups?tql=name = "é"', "/v3/groups?tql=name%20=%20%22%C3%A9%22"),
+        ("/v3/groups/a%2Fb", "/v3/groups/a%2Fb"),
+    ],
+)
+def test_paths_go_out_encoded(typed: str, sent: str) -> None:
+    """What people type becomes a path that can be signed; what is encoded stays so."""
+    assert as_sent(typed) == sent
