@@ -15,8 +15,6 @@ from aiotcbatch.cli.run import EXIT_CODES, launch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiotcbatch.sandbox import Sandbox
-
 __all__ = ["cli"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -58,6 +56,20 @@ _debug = click.option("--debug", is_flag=True, help="Show the tracebacks of erro
 def _sandbox_options(function: F) -> F:
     """Add what all sandboxes of the command line can be told."""
     for option in (
+        click.option(
+            "--set",
+            "limits",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Any other setting of the sandbox, such as upload_limit=2000000.",
+        ),
+        click.option(
+            "--fault",
+            "faults",
+            multiple=True,
+            metavar="ENDPOINT=FAULT",
+            help="Let something go wrong, such as upload=reset,times=1 or status=503,p=0.2.",
+        ),
         click.option(
             "--latency",
             type=click.FloatRange(0),
@@ -125,10 +137,11 @@ def demo_command(
     and compares. It needs no credentials and reaches no other machine.
     """
     from aiotcbatch.cli.demo import Demo, demo  # noqa: PLC0415 (a command loads what it needs)
+    from aiotcbatch.cli.serve import make_sandbox  # noqa: PLC0415
 
     display = Display()
     asked = Demo(owner=owner, entities_per_job=entities_per_job, stay=stay)
-    made = partial(_sandbox, (owner,), **sandbox)
+    made = partial(make_sandbox, (owner,), **sandbox)
     launch(display, lambda: demo(display, made(), asked), debug=debug)
 
 
@@ -150,10 +163,10 @@ def sandbox_command(*, owners: tuple[str, ...], debug: bool, **sandbox: Any) -> 
     Prints its address and what to put into the environment, and serves until Ctrl-C. Only this
     machine can reach it.
     """
-    from aiotcbatch.cli.serve import serve  # noqa: PLC0415 (a command loads what it needs)
+    from aiotcbatch.cli.serve import make_sandbox, serve  # noqa: PLC0415 (as above)
 
     display = Display()
-    made = partial(_sandbox, owners, **sandbox)
+    made = partial(make_sandbox, owners, **sandbox)
     launch(display, lambda: serve(display, made(), owners[0]), debug=debug)
 
 
@@ -264,24 +277,3 @@ def submit_command(
         files=files, owner=owner, halt_on_error=halt_on_error, as_json=as_json, job=job
     )
     launch(display, lambda: submit(display, asked), debug=debug)
-
-
-def _sandbox(
-    owners: tuple[str, ...],
-    *,
-    port: int,
-    seed: int | None,
-    db: str | None,
-    entities_per_second: float | None,
-    latency: float,
-) -> Sandbox:
-    from aiotcbatch.sandbox import Sandbox  # noqa: PLC0415 (only two commands need it)
-
-    return Sandbox(
-        owners=list(owners),
-        port=port,
-        seed=seed,
-        db=db or ":memory:",
-        entities_per_second=entities_per_second,
-        latency=latency,
-    )

@@ -17,7 +17,7 @@ import anyio
 
 from aiotcbatch.cli import readback
 from aiotcbatch.cli.run import SOME_FAILED
-from aiotcbatch.cli.serve import environment
+from aiotcbatch.cli.serve import environment, page
 from aiotcbatch.cli.submit import handled, report
 from aiotcbatch.client import Client
 from aiotcbatch.sources import attack
@@ -223,7 +223,7 @@ async def _look_further(display: Display, sandbox: Sandbox, asked: Demo) -> None
     if not asked.stay:
         display.result("To look at it yourself, let the sandbox stay: aiotcbatch demo --serve")
         return
-    display.result("Look further from another terminal:")
+    display.result(f"Look further at {page(sandbox)} or from another terminal:")
     for line in environment(sandbox, asked.owner):
         display.result(f"  {line}")
     query = f'tql=summary = "{_EXAMPLE}"&fields=tags&fields=associatedGroups'
