@@ -52,10 +52,10 @@ def curl(owner: str) -> str:
         "indicator": [
             {
                 "type": "Host",
-                "summary": "bad.example.com",
+                "hostName": "bad.example.com",
                 "rating": 5,
                 "confidence": 100,
-                "associatedGroup": [{"groupXid": "bad-guys"}],
+                "associatedGroups": [{"groupXid": "bad-guys"}],
             }
         ],
     }

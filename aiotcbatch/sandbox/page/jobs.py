@@ -140,7 +140,8 @@ def timeline(job: Job) -> list[Step]:
         ("Completed", job.completed),
     )
     reached = sum(at is not None for _, at in points)
-    steps, before = [], None
+    steps: list[Step] = []
+    before: float | None = None
     for index, (name, at) in enumerate(points, 1):
         after = None if at is None or before is None else max(0.0, at - before)
         steps.append(Step(name, at, after, index == reached))

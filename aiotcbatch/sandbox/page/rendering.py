@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from aiotcbatch.sandbox.page import text
-from aiotcbatch.sandbox.vocabulary import GROUP_BRANCHES
+from aiotcbatch.sandbox.vocabulary import GROUP_BRANCHES, INDICATOR_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +28,11 @@ _CONTENT_TYPES = {
     ".svg": "image/svg+xml",
 }
 #: Shades that tell types apart; the style sheet has one class for each.
-_HUES = 10
-_GROUP_HUES = {name: index % _HUES for index, name in enumerate(GROUP_BRANCHES)}
+_SHADES = 16
+_SHADE_OF = {
+    **{kind.name: index * 5 % _SHADES for index, kind in enumerate(INDICATOR_TYPES)},
+    **{name: index % _SHADES for index, name in enumerate(GROUP_BRANCHES)},
+}
 _TLP = re.compile(r"TLP[: ](RED|AMBER\+STRICT|AMBER|GREEN|CLEAR|WHITE)", re.IGNORECASE)
 _COLOR = re.compile(r"[0-9A-Fa-f]{6}")
 
@@ -60,9 +63,7 @@ class Renderer:
 
     def __init__(self) -> None:
         here = resources.files(__package__)
-        sources = {
-            file.name: file.read_text("utf-8") for file in (here / "templates").iterdir()
-        }
+        sources = {file.name: file.read_text("utf-8") for file in (here / "templates").iterdir()}
         self.assets = {file.name: _asset(file) for file in (here / "assets").iterdir()}
         self._templates = Environment(
             loader=DictLoader(sources),
@@ -115,7 +116,7 @@ def _asset(file: Any) -> Asset:
 
 def _hue(kind: str) -> int:
     """Return the shade of a type, always the same one."""
-    return _GROUP_HUES.get(kind, zlib.crc32(kind.encode("utf-8", "replace")) % _HUES)
+    return _SHADE_OF.get(kind, zlib.crc32(kind.encode("utf-8", "replace")) % _SHADES)
 
 
 def _look(label: Label) -> tuple[str, str]:

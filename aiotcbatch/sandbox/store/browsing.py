@@ -272,16 +272,6 @@ def attributes(
     return [_attribute(row) for row in rows]
 
 
-def attribute(connection: Connection, entity_id: int, number: int) -> AttributeText | None:
-    """Return one attribute of an entity, None if it has none such."""
-    row = connection.execute(
-        "SELECT id, type, value, displayed, pinned, source, labels"
-        " FROM attribute WHERE id = ? AND entity_id = ?",
-        (number, entity_id),
-    ).fetchone()
-    return None if row is None else _attribute(row)
-
-
 def _attribute(row: Sequence[Any]) -> AttributeText:
     number, kind, value, displayed, pinned, source, labels = row
     names = tuple(orjson.loads(labels)) if labels else ()
