@@ -11,17 +11,18 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, count
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from aiotcbatch.ordering import dependencies_first
 from aiotcbatch.spool import SpooledSlice
-from aiotcbatch.xid_index import XidIndex
+from aiotcbatch.xid_index import SHARD_MASK, SegmentIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from aiotcbatch.contents import FileItem
     from aiotcbatch.spool import Spool
@@ -62,29 +63,62 @@ class Cut:
 
 
 class _Segment:
-    """Records joined by commas, where each begins, and which are gone."""
+    """
+    Records joined by commas, where each begins, and which are gone.
 
-    __slots__ = ("body", "first", "gone", "left", "refers", "starts", "taken")
+    While it fills it is a list of records, since joining them once costs half of what appending
+    each to a bytearray does.
+    """
 
-    def __init__(self, first: int, records: Sequence[bytes], *, refers: bool) -> None:
+    __slots__ = ("body", "first", "gone", "hashes", "left", "records", "refers", "starts", "taken")
+
+    def __init__(self, first: int) -> None:
+        #: The place of the first record; the others follow.
         self.first = first
-        self.body: Piece = memoryview(b",".join(records))
-        #: Record i is ``body[starts[i] : starts[i + 1] - 1]``.
-        self.starts = array("I", accumulate((len(record) + 1 for record in records), initial=0))
-        #: Records before this one are gone.
-        self.taken = 0
-        #: So are these, each taken out by itself.
+        self.records: list[bytes] = []
+        #: Of the keys, in the order of the records.
+        self.hashes: array[int] = array("q")
+        #: Whether a record may point to groups.
+        self.refers = False
+        #: Records that were taken out by themselves.
         self.gone: set[int] = set()
-        self.left = len(records)
-        self.refers = refers
+        #: Records before this one are gone too.
+        self.taken = 0
+        self.left = 0
+        self.body: Piece = memoryview(b"")
+        #: Record i is ``body[starts[i] : starts[i + 1] - 1]``.
+        self.starts: array[int] = array("I")
+
+    def close(self) -> None:
+        """Join the records; those that are gone leave a comma, which is never sent."""
+        records = self.records
+        self.body = memoryview(b",".join(records))
+        # Where the records end if there were no commas, and how many commas are before that.
+        self.starts = array("I", map(add, accumulate(map(len, records), initial=0), count()))
+        self.left = len(records) - len(self.gone)
+        self.records = []
 
     def __len__(self) -> int:
-        return len(self.starts) - 1
+        return len(self.hashes)
 
     def has(self, at: int) -> bool:
         return self.taken <= at < len(self) and at not in self.gone
 
-    def records(self, start: int, stop: int) -> Piece:
+    def find(self, number: int) -> Iterator[int]:
+        """Tell where records are whose key has this hash."""
+        at = -1
+        while True:
+            try:
+                at = self.hashes.index(number, at + 1)
+            except ValueError:
+                return
+            if self.has(at):
+                yield at
+
+    def record(self, at: int) -> bytes | memoryview:
+        return self.records[at] if self.records else loaded(self.slice(at, at + 1))
+
+    def slice(self, start: int, stop: int) -> Piece:
         return self.body[self.starts[start] : self.starts[stop] - 1]
 
     def nbytes(self, start: int, stop: int) -> int:
@@ -116,23 +150,43 @@ class Buffer:
     def __init__(self, key_of: Callable[[dict[str, Any]], Any]) -> None:
         self._key_of = key_of
         self._segments: list[_Segment] = []
-        #: What is not yet in a segment, by key.
-        self._recent: dict[str, bytes] = {}
-        self._recent_bytes = 0
-        self._recent_refers = False
-        self._index = XidIndex()
-        self._next_place = 0
-        #: Records that are there.
-        self.count = 0
-        #: Their bytes, with a comma after each.
-        self.nbytes = 0
+        self._count = 0
+        self._nbytes = 0
         #: Bytes of the segments that are in memory.
         self._segment_bytes = 0
+        #: From here on records are not to be taken yet.
+        self._held_from: int | None = None
+        self._index = SegmentIndex()
+        self._shards = self._index.shards
+        self._begin_segment(0)
+
+    def _begin_segment(self, first: int) -> None:
+        """Begin the segment that fills; what it is made of is at hand for `add`."""
+        self._filling = _Segment(first)
+        self._first = first
+        self._records = self._filling.records
+        self._hashes = self._filling.hashes
+        #: Bytes of its records.
+        self._filling_bytes = 0
+
+    @property
+    def count(self) -> int:
+        """Records that are there."""
+        return self._count + len(self._records)
+
+    @property
+    def nbytes(self) -> int:
+        """Their bytes, with a comma after each."""
+        return self._nbytes + self._filling_bytes + len(self._records)
 
     @property
     def memory_bytes(self) -> int:
         """Bytes that are held in memory, records and what is taken of their segments."""
-        return self._segment_bytes + self._recent_bytes
+        return self._segment_bytes + self._filling_bytes + len(self._records)
+
+    @property
+    def _next_place(self) -> int:
+        return self._first + len(self._records)
 
     async def spill(self, spool: Spool, nbytes: int) -> int:
         """
@@ -157,41 +211,59 @@ class Buffer:
                 if segment.left:  # it was not sent meanwhile
                     segment.body = spooled
                     self._segment_bytes -= len(body)
+                    self._index.compact(segment.hashes, segment.first)
         return moved
 
     def __contains__(self, key: str) -> bool:
-        return key in self._recent or self._find(key) is not None
+        return self._find(key) is not None
 
     def add(self, key: str, record: bytes, *, refers: bool = False) -> None:
         """Put in a record whose key is not there."""
-        self._recent[key] = record
-        size = len(record) + 1
-        self.count += 1
-        self.nbytes += size
-        self._recent_bytes += size
+        number = hash(key)
+        self._shards[number & SHARD_MASK][number] = self._first
+        self._hashes.append(number)
+        self._records.append(record)
+        self._filling_bytes += len(record)
         if refers:
-            self._recent_refers = True
-        if self._recent_bytes >= SEGMENT_BYTES:
+            self._filling.refers = True
+        if self._filling_bytes >= SEGMENT_BYTES:
             self._close_segment()
+
+    def add_held(self, key: str, record: bytes, *, refers: bool = False) -> bool:
+        """Put in a record that is not taken before `release`; False if its key may be there."""
+        number = hash(key)
+        if number in self._shards[number & SHARD_MASK] or self._index.compact_has(number):
+            return False
+        if self._held_from is None:
+            self._held_from = self._next_place
+        self.add(key, record, refers=refers)
+        return True
+
+    def release(self) -> None:
+        """Let all records be taken."""
+        self._held_from = None
 
     def remove(self, key: str) -> dict[str, Any] | None:
         """Take one record out by its key and decode it; None if it is not there."""
-        record = self._recent.pop(key, None)
-        if record is not None:
-            data: dict[str, Any] = orjson.loads(record)
-            size = len(record) + 1
-            self._recent_bytes -= size
-        else:
-            found = self._find(key)
-            if found is None:
-                return None
-            segment, at, data = found
-            size = segment.nbytes(at, at + 1)
+        found = self._find(key)
+        if found is None:
+            return None
+        segment, at, data = found
+        if segment is self._filling:
+            # What is left of it is a comma, until the segment is sent.
+            self._filling_bytes -= len(segment.records[at])
+            segment.records[at] = b""
             segment.gone.add(at)
-            self._consume(segment, 1)
-        self.count -= 1
-        self.nbytes -= size
+            self._count -= 1
+            self._nbytes -= 1
+        else:
+            segment.gone.add(at)
+            self._forget(segment, 1, segment.nbytes(at, at + 1))
+        self._removed(key, segment.first + at)
         return data
+
+    def _removed(self, key: str, place: int) -> None:
+        """Forget what else is known of a record that was taken out."""
 
     def take(self, max_count: int, max_bytes: int) -> Cut:
         """
@@ -206,59 +278,69 @@ class Buffer:
         while self._segments and cut.count < max_count:
             segment = self._segments[0]
             start, stop = segment.next_run(max_count - cut.count, max_bytes - cut.nbytes)
+            if self._held_from is not None:
+                stop = min(stop, self._held_from - segment.first)
             if stop <= start:
                 break
-            cut.add(segment.records(start, stop), stop - start)
+            cut.add(segment.slice(start, stop), stop - start)
             cut.refers = cut.refers or segment.refers
             segment.taken = stop
             self._forget(segment, stop - start, segment.nbytes(start, stop))
         return cut
 
     def _forget(self, segment: _Segment, count: int, nbytes: int) -> None:
-        self.count -= count
-        self.nbytes -= nbytes
-        self._consume(segment, count)
-
-    def _consume(self, segment: _Segment, count: int) -> None:
+        """Count records that are gone, and let go of a segment of which nothing is left."""
+        self._count -= count
+        self._nbytes -= nbytes
         segment.left -= count
         if segment.left == 0:
             self._segments.remove(segment)
             if isinstance(segment.body, memoryview):
                 self._segment_bytes -= len(segment.body)
-            if not self._segments:
-                self._index = XidIndex()
+            self._drop(segment)
+
+    def _drop(self, segment: _Segment) -> None:
+        if self._segments or self._records:
+            self._index.drop(segment.hashes, segment.first)
+        else:
+            self._index = SegmentIndex()
+            self._shards = self._index.shards
 
     def _close_segment(self) -> None:
-        if not self._recent:
+        segment = self._filling
+        if not segment.records:
             return
-        first = self._next_place
-        records = list(self._recent.values())
-        segment = _Segment(first, records, refers=self._recent_refers)
-        self._segments.append(segment)
-        self._segment_bytes += len(segment.body)
-        self._index.put_all(self._recent, first)
-        self._next_place += len(records)
-        self._recent = {}
-        self._recent_bytes = 0
-        self._recent_refers = False
+        self._count += len(segment.records)
+        self._nbytes += self._filling_bytes + len(segment.records)
+        segment.close()
+        self._begin_segment(segment.first + len(segment))
+        if segment.left:
+            self._segments.append(segment)
+            self._segment_bytes += len(segment.body)
+        else:
+            self._drop(segment)
 
     def _find(self, key: str) -> tuple[_Segment, int, dict[str, Any]] | None:
-        place = self._index.get(key)
-        if place is None:
+        number = hash(key)
+        found = self._index.get(number)
+        segment = self._locate(found[0]) if found is not None else None
+        if found is None or segment is None:
             return None
-        segment, at = self._locate(place)
-        if segment is None or not segment.has(at):
-            return None
-        # The index knows hashes only: the record has the last word.
-        data: dict[str, Any] = orjson.loads(loaded(segment.records(at, at + 1)))
-        return (segment, at, data) if self._key_of(data) == key else None
+        place, exact = found
+        for at in (place - segment.first,) if exact else segment.find(number):
+            if segment.has(at):
+                # The index knows hashes only: the record has the last word.
+                data: dict[str, Any] = orjson.loads(segment.record(at))
+                if self._key_of(data) == key:
+                    return segment, at, data
+        return None
 
-    def _locate(self, place: int) -> tuple[_Segment | None, int]:
+    def _locate(self, place: int) -> _Segment | None:
+        """Find the segment to which a place belongs."""
+        if place >= self._first:
+            return self._filling
         after = bisect_right(self._segments, place, key=lambda segment: segment.first)
-        if after == 0:
-            return None, 0
-        segment = self._segments[after - 1]
-        return segment, place - segment.first
+        return self._segments[after - 1] if after else None
 
 
 class GroupBuffer(Buffer):
@@ -288,6 +370,8 @@ class GroupBuffer(Buffer):
             self._links[key] = links
         if item is not None:
             self._files[key] = item
+        if links or item is not None:
+            self._marked[self._next_place] = key
         self.add(key, record)
 
     @property
@@ -299,15 +383,17 @@ class GroupBuffer(Buffer):
         """Take back the file that belongs to a group."""
         return self._files.pop(xid, None)
 
-    def remove(self, key: str) -> dict[str, Any] | None:
-        """Take one group out by its xid and decode it; None if it is not there."""
-        place = self._place(key)
-        data = super().remove(key)
-        if place is not None and data is not None:
-            self._marked.pop(place, None)
-        if data is not None and self._links.pop(key, None) is not None:
+    def release(self) -> None:
+        """Let all records be taken."""
+        if self._held_from is not None:
             self._planned_until = -1
-        return data
+        super().release()
+
+    def _removed(self, key: str, place: int) -> None:
+        """Forget the links of a group; its file is taken back by `detach`."""
+        self._marked.pop(place, None)
+        if self._links.pop(key, None) is not None:
+            self._planned_until = -1
 
     def take(self, max_count: int, max_bytes: int) -> Cut:
         """Cut off groups, none before one that it points to."""
@@ -335,13 +421,6 @@ class GroupBuffer(Buffer):
             if item is not None:
                 cut.files.append(item)
 
-    def _close_segment(self) -> None:
-        if self._links or self._files:
-            for place, xid in enumerate(self._recent, self._next_place):
-                if xid in self._links or xid in self._files:
-                    self._marked[place] = xid
-        super()._close_segment()
-
     def _take_linked(self, max_count: int, max_bytes: int) -> Cut:
         if self._planned_until != self._next_place:
             self._plan = self._order()
@@ -349,7 +428,7 @@ class GroupBuffer(Buffer):
         cut = Cut(refers=True)
         while self._plan and cut.count < max_count:
             places = self._plan[0]
-            nbytes = sum(self._nbytes(place) for place in places)
+            nbytes = sum(self._nbytes_at(place) for place in places)
             if cut.count + len(places) > max_count or cut.nbytes + nbytes > max_bytes:
                 if not cut.count:
                     self._open_circle(cut, max_count, max_bytes)
@@ -360,39 +439,40 @@ class GroupBuffer(Buffer):
         return cut
 
     def _order(self) -> deque[list[int]]:
-        """Every place that is there, in sets, what is pointed to first."""
+        """Every place that can be taken, in sets, what is pointed to first."""
+        end = self._next_place if self._held_from is None else self._held_from
+        by_hash: dict[int, int] = {}
+        for segment in self._segments:
+            by_hash.update(zip(segment.hashes, range(segment.first, end), strict=False))
         links: dict[int, list[int]] = {}
         for place, xid in self._marked.items():
-            found = (self._place(target) for target in self._links.get(xid, ()))
-            links[place] = [target for target in found if target is not None]
+            found = (by_hash.get(hash(target)) for target in self._links.get(xid, ()))
+            links[place] = [target for target in found if target is not None and self._has(target)]
         places = (
-            segment.first + at
+            place
             for segment in self._segments
-            for at in range(len(segment))
-            if segment.has(at)
+            for place in range(segment.first, min(segment.first + len(segment), end))
+            if segment.has(place - segment.first)
         )
         return deque(dependencies_first(places, lambda place: links.get(place, ())))
 
-    def _place(self, xid: str) -> int | None:
-        place = self._index.get(xid)
-        if place is None:
-            return None
-        segment, at = self._locate(place)
-        return place if segment is not None and segment.has(at) else None
+    def _has(self, place: int) -> bool:
+        segment, at = self._at(place)
+        return segment.has(at)
 
     def _at(self, place: int) -> tuple[_Segment, int]:
-        segment, at = self._locate(place)
+        segment = self._locate(place)
         if segment is None:
             raise AssertionError(f"place {place} was planned and is not there")
-        return segment, at
+        return segment, place - segment.first
 
-    def _nbytes(self, place: int) -> int:
+    def _nbytes_at(self, place: int) -> int:
         segment, at = self._at(place)
         return segment.nbytes(at, at + 1)
 
     def _take_place(self, cut: Cut, place: int, later: frozenset[str] = frozenset()) -> None:
         segment, at = self._at(place)
-        record = segment.records(at, at + 1)
+        record = segment.slice(at, at + 1)
         nbytes = segment.nbytes(at, at + 1)
         if later and not later.isdisjoint(self._links.get(self._marked.get(place, ""), ())):
             record = self._sever(cut, orjson.loads(loaded(record)), later)
@@ -414,7 +494,7 @@ class GroupBuffer(Buffer):
         places = self._plan[0]
         nbytes, stop = 0, 0
         while stop < min(len(places), max_count):
-            nbytes += self._nbytes(places[stop])
+            nbytes += self._nbytes_at(places[stop])
             if nbytes > max_bytes:
                 break
             stop += 1

@@ -30,11 +30,11 @@ class HeldLinks:
 
     def knows(self, xid: str) -> bool:
         """Whether a group with this xid has come."""
-        return self._known.get(xid) is not None
+        return self._known.get(hash(xid)) is not None
 
     def came(self, xid: str) -> list[Association]:
         """Note that a group has come, and give back what was held for it."""
-        self._known.put_all((xid,), 0)
+        self._known.put_all((hash(xid),), 0)
         return self._held.pop(xid, [])
 
     def hold(self, xid: str, association: Association) -> None:
