@@ -26,6 +26,8 @@ __all__ = ["Display", "Step", "Steps"]
 _PLAIN_WIDTH = 200
 #: Seconds between the lines about one step, where there is no bar.
 _LINE_EVERY = 5.0
+#: Columns of a bar, and those that label, amount and seconds take beside it.
+_NARROWEST_BAR, _WIDEST_BAR, _BESIDE_BAR = 8, 40, 62
 
 
 class Step(Protocol):
@@ -160,13 +162,14 @@ class Display:
         if not self.err.is_terminal or self.err.is_dumb_terminal:
             yield _PlainSteps(self)
             return
+        # Not the whole width: the ^C that a terminal echoes would break the last line.
+        width = max(_NARROWEST_BAR, min(_WIDEST_BAR, self.err.width - _BESIDE_BAR))
         bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=None, complete_style="cyan", finished_style="green"),
+            BarColumn(bar_width=width, complete_style="cyan", finished_style="green"),
             TextColumn("{task.fields[amount]}", justify="right"),
             _Seconds(),
             console=self.err,
-            expand=True,
         )
         with bars:
             yield _BarSteps(bars)
