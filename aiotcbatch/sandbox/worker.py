@@ -163,12 +163,14 @@ class Worker:
 
     async def _work(self, job: Job, began: float) -> None:
         try:
-            run = await self._prepare(job)
+            run = self._runs[job.id] = await self._prepare(job)
             await self._steps(run, began)
         except Exception as error:  # noqa: BLE001  (reported in the job, as a server does)
             _log.exception("batch job %d failed inside the sandbox", job.id)
             reason = f"An unknown error occurred: {error!r}"
             await self._instance.store.database.run(_fail, job, "0x1004", reason)
+        finally:
+            self._runs.pop(job.id, None)
 
     async def _tell(self, job_id: int, event: str) -> None:
         if self._instance.on_job is not None:
