@@ -74,8 +74,9 @@ async def test_a_task_is_seen() -> None:
     assert await leaks.tasks_left() == []
 
 
-def test_a_socket_is_seen() -> None:
+def test_a_socket_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket that is still open is named; a closed one is not."""
+    monkeypatch.setattr(leaks, "_PATIENCE", 0.01)
     before = leaks.held()
     with socket.socket():
         (left,) = leaks.left_since(before)

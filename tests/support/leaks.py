@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,12 +47,20 @@ def _sockets() -> set[str]:
 
 
 def left_since(before: Held) -> list[str]:
-    """Name the threads and sockets that were not there before."""
-    started = [thread for thread in threading.enumerate() if thread not in before.threads]
+    """Name the threads and sockets that were not there before, after waiting for them to go."""
+    deadline = time.monotonic() + _PATIENCE
+    started = [thread for thread in threading.enumerate() if _counts(thread, before)]
     for thread in started:
-        thread.join(_PATIENCE)
+        thread.join(max(0.0, deadline - time.monotonic()))
+    while (sockets := _sockets() - before.sockets) and time.monotonic() < deadline:
+        time.sleep(0.005)  # the other end of a connection closes when its thread gets to it
     threads = [f"a running thread, {thread.name}" for thread in started if thread.is_alive()]
-    return threads + [f"an open {name}" for name in sorted(_sockets() - before.sockets)]
+    return threads + [f"an open {name}" for name in sorted(sockets)]
+
+
+def _counts(thread: threading.Thread, before: Held) -> bool:
+    """Leave out AnyIO's workers: they end with their loop, whose thread counts."""
+    return thread not in before.threads and thread.name != "AnyIO worker thread"
 
 
 async def tasks_left() -> list[str]:
