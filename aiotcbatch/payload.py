@@ -35,6 +35,7 @@ class WirePayload(Payload):
     """
 
     _autoclose = True
+    _consumed = False
 
     def __init__(
         self,
