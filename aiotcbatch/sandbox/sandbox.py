@@ -82,7 +82,7 @@ class Sandbox:
         association_types: Association types beside the default ones.
         security_labels: Labels beside the default ones.
         techniques: ATT&CK techniques beside the default ones, name by id.
-        routes: What is served beside the API, such as a page.
+        routes: What is served beside the API and the page.
         **limits: Settings by name, such as ``entities_per_second=5000``.
     """
 

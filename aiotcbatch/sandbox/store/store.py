@@ -67,6 +67,7 @@ class Store:
 
     def refresh(self, connection: Connection) -> None:
         """Read again what is kept beside the tables, since they were changed."""
+        self.database.version += 1
         self.tags.forget()
         self.labels.forget()
         rows = connection.execute("SELECT name, id, type FROM owner ORDER BY id")
