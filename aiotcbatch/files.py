@@ -69,6 +69,7 @@ async def upload_files(
     concurrency: int = 8,
     halt_on_error: bool = False,
     on_result: Callable[[UploadResult], None] | None = None,
+    absent_halts: bool = True,
 ) -> list[UploadResult]:
     """
     Upload contents to groups that are on the server.
@@ -89,6 +90,8 @@ async def upload_files(
         halt_on_error: Whether the first failure ends everything. A content that is None is not a
             failure.
         on_result: Called with each result when it is there.
+        absent_halts: Whether a group that is not on the server is a failure that ends everything;
+            False where groups were refused before.
 
     Returns:
         One result for each item, in their order.
@@ -100,7 +103,15 @@ async def upload_files(
     """
     if concurrency < 1:
         raise ConfigurationError("file_concurrency", concurrency, "a number from 1 on")
-    uploads = _Uploads(transport, iter(items), owner, concurrency, on_result, halt=halt_on_error)
+    uploads = _Uploads(
+        transport,
+        iter(items),
+        owner,
+        concurrency,
+        on_result,
+        halt=halt_on_error,
+        absent_halts=absent_halts,
+    )
     return await uploads.run(concurrency)
 
 
@@ -116,12 +127,14 @@ class _Uploads:
         on_result: Callable[[UploadResult], None] | None,
         *,
         halt: bool,
+        absent_halts: bool,
     ) -> None:
         self._transport = transport
         self._items = enumerate(items)
         self._owner = owner
         self._on_result = on_result
         self._halt = halt
+        self._absent_halts = absent_halts
         self._threads = CapacityLimiter(concurrency)
         self._results: dict[int, UploadResult] = {}
 
@@ -159,6 +172,8 @@ class _Uploads:
                 return _result(item, size=body.size)
         except Exception as error:  # a user's callable or stream may raise anything
             said = _said(error)
+            if isinstance(error, NotFoundError) and not self._absent_halts:
+                return _result(item, error=f"the group is not on the server: {said}")
             if self._halt:
                 message = f"the file of {item.type} {item.xid!r} is not uploaded: {said}"
                 raise FileUploadError(message, xid=item.xid) from error

@@ -1,24 +1,14 @@
-"""One batch job: its settings, its requests, and its life from the chunk to the result."""
+"""One batch job: its settings, and its life from the chunk to the result."""
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
 from enum import Enum
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from aiotcbatch.errors import (
-    ConfigurationError,
-    ConnectionLostError,
-    NotFoundError,
-    RequestTimeoutError,
-    UnavailableError,
-    UnreadableAnswerError,
-)
-from aiotcbatch.http import multipart
+from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.files import UploadResult
 from aiotcbatch.results import BatchStatus
 
 if TYPE_CHECKING:
@@ -26,10 +16,9 @@ if TYPE_CHECKING:
 
     from aiotcbatch.chunk import Chunk
     from aiotcbatch.contents import FileItem
-    from aiotcbatch.files import UploadResult
-    from aiotcbatch.http import Answer, Body, Transport
+    from aiotcbatch.results import BatchError
 
-__all__ = ["UNKNOWN_OUTCOME", "Job", "JobApi", "JobSettings", "Phase"]
+__all__ = ["Job", "JobSettings", "Phase"]
 
 _CHOICES = {
     "action": ("Create", "Delete"),
@@ -46,17 +35,6 @@ _CHOICES = {
     ),
 }
 _OPTIONAL = frozenset({"file_merge_mode", "hash_collision_mode"})
-
-#: A document whose arrival the job's status denies is sent this many times.
-UPLOAD_ATTEMPTS = 3
-
-#: After one of these it is unknown whether the server has the document.
-UNKNOWN_OUTCOME = (
-    ConnectionLostError,
-    RequestTimeoutError,
-    UnavailableError,
-    UnreadableAnswerError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +73,16 @@ class JobSettings:
                 raise ConfigurationError(name, value, "True or False")
 
     @property
+    def repeatable(self) -> bool:
+        """
+        Whether the same document twice is the same as once.
+
+        Not so with Append: the server adds attributes without looking for duplicates.
+        Source: v2 Batch API, job configuration.
+        """
+        return self.action == "Delete" or self.attribute_write_type != "Append"
+
+    @property
     def config(self) -> dict[str, Any]:
         """The body of the request that creates the job."""
         config = {
@@ -118,40 +106,72 @@ class Phase(Enum):
     """How far a job is."""
 
     #: Its chunk is cut; the server knows nothing.
-    CUT = 1
+    CUT = "Pending"
     #: It has an id; the server waits for the document.
-    CREATED = 2
+    CREATED = "Created"
+    #: An upload was begun and its end is not known. The job's status tells whether the server has
+    #: the document; without an id, in the one-request form, nothing does.
+    UPLOADING = "Uploading"
     #: The server has the document.
-    UPLOADED = 3
-    #: The server has done its work; files may still have to go up.
-    COMPLETED = 4
+    UPLOADED = "Queued"
+    #: The server has done its work; its errors may still have to be fetched.
+    COMPLETED = "Completed"
+    #: The errors are known; files may still have to go up.
+    FILING = "Filing"
     #: Nothing is left to do.
-    DONE = 5
-    #: It is not known whether the server has the document, and it is not safe to send again.
-    LOST = 6
+    DONE = "Done"
+    #: What the server did with the document cannot be told, and it is not safe to send it again.
+    LOST = "Unknown"
+
+
+#: Phases in which the server does not have the document, or may not.
+UNSENT = frozenset({Phase.CUT, Phase.CREATED, Phase.UPLOADING})
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One batch job, which can be taken up again in whichever phase it was left."""
+    """
+    One batch job, which can be taken up again in whichever phase it was left.
+
+    It holds its document until nothing needs it any more: neither sending it, nor telling which
+    entities the errors are about.
+    """
 
     settings: JobSettings
-    chunk: Chunk
+    chunk: Chunk | None
     batch_id: int | None = None
     phase: Phase = Phase.CUT
     status: BatchStatus = field(default_factory=BatchStatus)
-    #: When the document was uploaded, on the clock of the pipeline.
+    #: When the document was uploaded, on the clock of who did it.
     uploaded_at: float = 0.0
     #: How often it was taken up.
     attempts: int = 0
+    #: How often the server forgot it since it was taken up.
+    times_forgotten: int = 0
     #: Contents that are still to be uploaded, by xid.
     files: dict[str, FileItem] = field(default_factory=dict)
-    #: What became of those that were, by xid.
-    uploads: dict[str, UploadResult] = field(default_factory=dict)
+    #: What became of each file, by xid in the order of the groups; None until it is known.
+    uploads: dict[str, UploadResult | None] = field(default_factory=dict)
+    #: The xids of the files whose upload was begun.
+    opened: set[str] = field(default_factory=set)
+    #: Later jobs have higher numbers.
+    number: int = 0
+    group_count: int = 0
+    indicator_count: int = 0
+    association_count: int = 0
+    #: Whether it may point to groups of an earlier job.
+    refers: bool = False
 
     def __post_init__(self) -> None:
+        chunk = self.document
+        self.number = chunk.number
+        self.group_count = chunk.groups.count
+        self.indicator_count = chunk.indicators.count
+        self.association_count = chunk.associations.count
+        self.refers = chunk.refers
         if self.settings.action != "Delete":
-            self.files = {item.xid: item for item in self.chunk.files}
+            self.files = {item.xid: item for item in chunk.files}
+            self.uploads = dict.fromkeys(self.files)
 
     @property
     def id(self) -> int:
@@ -161,21 +181,44 @@ class Job:
         return self.batch_id
 
     @property
-    def result(self) -> BatchStatus:
-        """What it came to, as far as it is."""
-        result = BatchStatus(self.status)
-        result.setdefault("status", "Failed" if "failure" in result else self.phase.name.title())
-        if self.batch_id is not None:
-            result["id"] = self.batch_id
-        result.setdefault("errors", [])
-        xids = [item.xid for item in self.chunk.files]
-        result["uploads"] = [self.uploads[xid] for xid in xids if xid in self.uploads]
-        return result
+    def document(self) -> Chunk:
+        """The document of a job that still has it."""
+        if self.chunk is None:
+            raise AssertionError(f"a job in phase {self.phase.name} has given its document up")
+        return self.chunk
+
+    @property
+    def count(self) -> int:
+        """Groups, indicators and associations."""
+        return self.group_count + self.indicator_count + self.association_count
+
+    @property
+    def unsent(self) -> bool:
+        """Whether the server does not have the document, or may not."""
+        return self.phase in UNSENT
 
     @property
     def unfinished(self) -> bool:
         """Whether taking it up again can get it further."""
         return self.phase not in {Phase.DONE, Phase.LOST}
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why it did not get further, None if nothing stands in its way."""
+        return self.status.failure
+
+    @property
+    def result(self) -> BatchStatus:
+        """What it came to, as far as it is."""
+        result = BatchStatus(self.status)
+        if "status" not in result:
+            failed = self.unsent and self.failure is not None
+            result["status"] = "Failed" if failed else self.phase.value
+        if self.batch_id is not None:
+            result["id"] = self.batch_id
+        result.setdefault("errors", [])
+        result["uploads"] = [upload for upload in self.uploads.values() if upload is not None]
+        return result
 
     def failed(self, error: Exception) -> None:
         """Note why it did not get further, until it is taken up again."""
@@ -185,15 +228,15 @@ class Job:
         """Note that it is taken up again."""
         self.status.pop("failure", None)
         self.attempts += 1
-
-    def filed(self, upload: UploadResult) -> None:
-        """Note what became of a file."""
-        self.files.pop(upload["xid"], None)
-        self.uploads[upload["xid"]] = upload
+        self.times_forgotten = 0
 
     def created(self, batch_id: int) -> None:
-        """Note that the server gave it an id."""
+        """Note that the server gave it an id, and does not have the document."""
         self.batch_id, self.phase = batch_id, Phase.CREATED
+
+    def uploading(self) -> None:
+        """Note that from now on the server may have the document."""
+        self.phase = Phase.UPLOADING
 
     def uploaded(self, at: float) -> None:
         """Note that the server has the document."""
@@ -204,197 +247,43 @@ class Job:
         self.status.update(status)
         self.phase = Phase.COMPLETED
 
-    def forgotten(self) -> None:
-        """Note that the server does not know the id any more."""
+    def explained(self, errors: list[BatchError] | None = None) -> None:
+        """Note that the errors are known, or that nobody asks for them."""
+        if errors is not None:
+            self.status["errors"] = errors
+        self.chunk = None
+        self.phase = Phase.FILING if self.files else Phase.DONE
+
+    def filed(self, upload: UploadResult) -> None:
+        """Note what became of a file."""
+        self.files.pop(upload["xid"], None)
+        self.uploads[upload["xid"]] = upload
+        if self.phase is Phase.FILING and not self.files:
+            self.phase = Phase.DONE
+
+    def unsendable(self, xid: str, why: str) -> None:
+        """Note that a file will not be uploaded."""
+        self.filed(UploadResult(uploaded=False, xid=xid, error=why, bytes=0))
+
+    def withdrawn(self) -> None:
+        """Note that the server certainly does not have the document, under no id."""
         self.batch_id, self.phase = None, Phase.CUT
 
+    def forgotten(self) -> None:
+        """Note that the server does not know the id any more."""
+        self.times_forgotten += 1
+        self.withdrawn()
 
-class JobApi:
-    """The requests about jobs, one method each; every answer is read and checked here."""
+    def lost(self) -> None:
+        """Note that what became of it cannot be told, so that it is not sent again."""
+        self._end(Phase.LOST, "what became of its batch job is not known")
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    def given_up(self) -> None:
+        """Note that the server gave up on the document."""
+        self._end(Phase.DONE, "the server gave up on its batch job")
 
-    async def create(self, settings: JobSettings) -> int:
-        """
-        Create a job; the server does nothing until it gets the document.
-
-        Returns:
-            The job's id.
-
-        Raises:
-            ResponseError: When the server does not create it.
-            TransportError: When no answer came.
-        """
-        answer = await self._transport.request(
-            "POST",
-            "/v2/batch",
-            body=orjson.dumps(settings.config),
-            content_type="application/json; charset=utf-8",
-            # A job that was created and is never used costs nothing.
-            repeatable=True,
-        )
-        data = _object(answer)
-        batch_id = data.get("data", data)
-        batch_id = batch_id.get("batchId") if isinstance(batch_id, dict) else None
-        if isinstance(batch_id, (int, str)) and str(batch_id).isdecimal():
-            return int(batch_id)
-        raise _unreadable(answer, "no batchId in it")
-
-    async def upload(self, batch_id: int, body: Body | bytes) -> dict[str, Any]:
-        """
-        Give a job its document, which starts it.
-
-        When the answer is lost, the job's status says whether the document arrived, and it is
-        sent again only if it did not.
-
-        Returns:
-            The server's answer.
-
-        Raises:
-            NotFoundError: When the server does not know the id.
-            ResponseError: When the server refuses the document.
-            TransportError: When it stays unknown whether the document arrived.
-        """
-        for attempt in range(1, UPLOAD_ATTEMPTS + 1):
-            try:
-                answer = await self._transport.request(
-                    "POST",
-                    f"/v2/batch/{batch_id}",
-                    body=body,
-                    content_type="application/octet-stream",
-                    repeatable=False,
-                )
-            except UNKNOWN_OUTCOME as error:
-                status = await self._status_after(batch_id, error)
-                if status != "created":
-                    return {"status": "Queued"}
-                if attempt == UPLOAD_ATTEMPTS:
-                    raise
-            else:
-                return _object(answer)
-        raise AssertionError("unreachable")
-
-    async def _status_after(self, batch_id: int, error: Exception) -> str:
-        """Ask how far a job is after an upload whose answer was lost."""
-        try:
-            status = await self.status(batch_id)
-        except NotFoundError:
-            raise
-        except Exception as second:
-            error.add_note(f"the job's status could not be asked for either: {second}")
-            raise error from second
-        return status.status.lower()
-
-    async def create_and_upload(self, settings: JobSettings, body: Body) -> BatchStatus:
-        """
-        Create a job and give it its document in one request.
-
-        Returns:
-            The status: completed and without an id if it was processed inline, else with one.
-
-        Raises:
-            ResponseError: When the server does not take it.
-            TransportError: When no answer came; whether the job exists is then unknown.
-        """
-        form, content_type = multipart(
-            [("config", orjson.dumps(settings.config)), ("content", body)]
-        )
-        answer = await self._transport.request(
-            "POST",
-            "/v2/batch/createAndUpload",
-            query={"includeAdditional": "true"},
-            body=form,
-            content_type=content_type,
-            repeatable=False,
-        )
-        return _batch_status(answer)
-
-    async def status(self, batch_id: int) -> BatchStatus:
-        """
-        Ask how far a job is.
-
-        Raises:
-            NotFoundError: When the server does not know the id.
-        """
-        return _batch_status(await self._status_answer(batch_id))
-
-    async def status_envelope(self, batch_id: int) -> dict[str, Any]:
-        """Ask how far a job is, and give the answer as the documents of TcEx show it."""
-        answer = _object(await self._status_answer(batch_id))
-        if "data" in answer:
-            return answer
-        return {"status": "Success", "data": {"batchStatus": answer}}
-
-    async def _status_answer(self, batch_id: int) -> Answer:
-        return await self._transport.request(
-            "GET", f"/v2/batch/{batch_id}", query={"includeAdditional": "true"}
-        )
-
-    async def results(self, batch_id: int) -> list[dict[str, Any]]:
-        """
-        Fetch the errors, warnings and information about a completed job.
-
-        Returns:
-            What the server sends, with codes and paths; [] if there is nothing, or if the
-            platform is too old to have ``/results``.
-        """
-        return await self._error_list(f"/v2/batch/{batch_id}/results")
-
-    async def errors(self, batch_id: int) -> list[dict[str, Any]]:
-        """
-        Fetch what went wrong in a completed job.
-
-        ``/results`` is asked first, since it tells codes and paths, then ``/errors``.
-
-        Returns:
-            The errors as the server sends them, [] if there are none.
-
-        Raises:
-            RequestRefusedError: When the job has not completed.
-        """
-        return await self.results(batch_id) or await self._error_list(
-            f"/v2/batch/{batch_id}/errors"
-        )
-
-    async def _error_list(self, path: str) -> list[dict[str, Any]]:
-        answer = await self._transport.request("GET", path, accept=(HTTPStatus.NOT_FOUND,))
-        if answer.status == HTTPStatus.NOT_FOUND or not answer.body:
-            return []
-        errors = answer.json()
-        if not isinstance(errors, list):
-            raise _unreadable(answer, "not a list of errors")
-        return [
-            error if isinstance(error, dict) else {"errorReason": str(error)} for error in errors
-        ]
-
-
-def _object(answer: Answer) -> dict[str, Any]:
-    data = answer.json()
-    if not isinstance(data, dict):
-        raise _unreadable(answer, "not a JSON object")
-    return data
-
-
-def _batch_status(answer: Answer) -> BatchStatus:
-    """Read a status with or without the envelope around it."""
-    data = _object(answer)
-    inner = data.get("data", data)
-    status = inner.get("batchStatus", inner) if isinstance(inner, dict) else None
-    if not isinstance(status, dict) or not isinstance(status.get("status"), str):
-        raise _unreadable(answer, "no batchStatus in it")
-    batch_id = status.get("id")
-    if isinstance(batch_id, str) and batch_id.isdecimal():
-        status["id"] = int(batch_id)
-    return BatchStatus(status)
-
-
-def _unreadable(answer: Answer, what: str) -> UnreadableAnswerError:
-    return UnreadableAnswerError(
-        f"{answer.method} {answer.url} was answered with {what}: {answer.text[:200]!r};"
-        " is the URL that of a ThreatConnect API?",
-        status=answer.status,
-        method=answer.method,
-        url=answer.url,
-        body=answer.text[:1000],
-    )
+    def _end(self, phase: Phase, why: str) -> None:
+        for xid in list(self.files):
+            self.unsendable(xid, why)
+        self.chunk = None
+        self.phase = phase

@@ -2,64 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio import to_thread
 
-from aiotcbatch.errors import AiotcbatchError, CriticalError, NotFoundError, PollTimeoutError
-from aiotcbatch.files import UploadResult, upload_files
-from aiotcbatch.job import UNKNOWN_OUTCOME, Job, JobApi, Phase
-from aiotcbatch.results import BatchError, EntityLookup, tie_errors
+from aiotcbatch.errors import AiotcbatchError, CriticalError, NotFoundError
+from aiotcbatch.job import Phase
+from aiotcbatch.options import Halt, SubmitOptions
+from aiotcbatch.steps import Clock, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from aiotcbatch.chunk import Chunk
     from aiotcbatch.http import Transport
+    from aiotcbatch.job import Job
     from aiotcbatch.polling import PollSchedule
-    from aiotcbatch.results import BatchStatus
 
-__all__ = ["Clock", "Halt", "Pipeline", "SubmitOptions", "wait_for_job"]
-
-#: The error list can lag behind the job: it is asked for again after these seconds.
-ERROR_LAG_SECONDS = (0.2, 1.0, 4.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
-    """Time as the pipeline sees it, so that tests can have their own."""
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
-    """Which failing steps end a submit; the others are noted in the result."""
-
-    batch: bool = True
-    poll: bool = True
-    file: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitOptions:
-    """What a submit does, and how far it goes."""
-
-    poll: bool = True
-    errors: bool = True
-    process_files: bool = True
-    halt: Halt = Halt()
-    #: Seconds that a job may take before the server has done its work.
-    poll_timeout: float = 3600.0
-    #: Jobs that the server has at once: one to work at, the others so that it never waits.
-    max_jobs: int = 3
-    file_concurrency: int = 8
-    create_and_upload: bool = False
+__all__ = ["Clock", "Halt", "Pipeline", "SubmitOptions"]
 
 
 class _End:
@@ -73,12 +33,16 @@ class Pipeline:
     """
     Takes jobs through their phases: one is uploaded while the server works on those before it.
 
-    Three workers share the jobs: one creates and uploads, in order; one polls the oldest job
-    and fetches its errors; one uploads the files of completed jobs. A job with entities that
-    may point to an earlier job's groups is not uploaded before that one has completed.
+    Four workers share the jobs: one creates and uploads, in order; one polls the oldest job on
+    the server; one fetches the errors of completed jobs; one uploads their files. A job with
+    entities that may point to an earlier job's groups is not uploaded before that one has
+    completed.
 
     Everything is in the jobs themselves, so a run that was cancelled or has failed can be
-    followed by another.
+    followed by another, of this pipeline or of another one.
+
+    Bounds: at most ``max_jobs`` jobs are on the server, and no further one is sent while as many
+    again wait for their errors or their files.
 
     Args:
         transport: Where to send.
@@ -97,62 +61,72 @@ class Pipeline:
         jobs: Iterator[Job | None],
         clock: Clock,
     ) -> None:
-        self._transport = transport
-        self._api = JobApi(transport)
-        self._schedule = schedule
+        self._steps = Steps(transport, schedule, clock)
         self._options = options
         self._source = jobs
         self._clock = clock
+        #: Nothing more comes from the source.
+        self._dry = False
+        #: The next job, if it waits for its turn.
+        self._next: Job | None = None
+        #: Jobs that the server forgot after their upload, to be sent again before all others.
+        self._again: deque[Job] = deque()
         self._on_server: deque[Job] = deque()
+        self._completed: deque[Job] = deque()
         self._filing: deque[Job] = deque()
-        self._all_sent = False
-        self._all_polled = False
+        #: When the oldest job on the server became the oldest.
+        self._oldest_since = clock.now()
+        self._began = self._oldest_since
         self._changed = anyio.Event()
         self._pausing = False
-        self._nap = anyio.CancelScope()
+        self._naps: set[anyio.CancelScope] = set()
         self._failure: Exception | None = None
-        #: Every job that was begun, in order.
+        #: Jobs that were begun and have not ended, in their order.
         self.jobs: list[Job] = []
-        #: Jobs whose end has not been told yet.
+        #: Jobs that have ended, for the caller to take away.
         self.finished: deque[Job] = deque()
 
     @property
     def over(self) -> bool:
-        """Whether every job has come to its end and has been told."""
-        return self._all_sent and self._all_polled and not (self._filing or self.finished)
+        """Whether every job has come to its end and was taken away."""
+        return self._over and not self.finished
+
+    @property
+    def _over(self) -> bool:
+        return self._dry and not self.jobs
 
     async def run(self, *, until_one: bool = False) -> None:
         """
         Take all jobs to their end.
 
         Args:
-            until_one: Return when a job has come to its end; what is under way on the way to
-                the server is finished first, and the next run goes on.
+            until_one: Return when a job has come to its end; requests that are under way are
+                finished first, and the next run goes on.
 
         Raises:
             AiotcbatchError: The first failure that halts.
         """
         self._pausing = False
+        self._began = self._clock.now()
         async with anyio.create_task_group() as workers:
-            for worker in (self._send, self._poll, self._file):
+            for worker in (self._send, self._poll, self._explain, self._file):
                 workers.start_soon(self._guard, worker, workers.cancel_scope)
             if until_one:
-                while not self.finished and not self.over:
-                    await self._wait()
-                self._pausing = True
-                self._nap.cancel()
-                self._notify()
+                while not self.finished and not self._over:
+                    await self.changed()
+                self._pause()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
 
     async def changed(self) -> None:
         """Wait until something has happened: a job got further, or `wake` was called."""
-        await self._wait()
+        await self._changed.wait()
 
     def wake(self) -> None:
         """Look for jobs again, after there was none."""
-        self._notify()
+        self._changed.set()
+        self._changed = anyio.Event()
 
     def close(self) -> None:
         """Give back the jobs that were not begun."""
@@ -164,22 +138,41 @@ class Pipeline:
         try:
             await worker()
         except Exception as error:  # noqa: BLE001 - raised by run(), not in a group of one
-            if self._failure is None:
-                self._failure = error
+            self._failure = self._failure or error
             scope.cancel()
         finally:
-            self._notify()
+            self.wake()
 
-    async def _wait(self) -> None:
-        await self._changed.wait()
+    @property
+    def _working(self) -> bool:
+        return not (self._pausing or self._over)
 
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+    def _pause(self) -> None:
+        self._pausing = True
+        for nap in self._naps:
+            nap.cancel()
+        self.wake()
+
+    async def _nap(self, seconds: float) -> bool:
+        """Sleep, less long if the run is to pause; True if it is."""
+        if self._pausing:
+            return True
+        with anyio.CancelScope() as scope:
+            self._naps.add(scope)
+            try:
+                await self._clock.sleep(seconds)
+            finally:
+                self._naps.discard(scope)
+        return self._pausing
+
+    # How a job ends
 
     def _end(self, job: Job) -> None:
+        if job.failure is None:
+            job.chunk = None  # nobody needs it any more, and it may be large
+        self.jobs.remove(job)
         self.finished.append(job)
-        self._notify()
+        self.wake()
 
     def _fail(self, job: Job, error: AiotcbatchError, *, halt: bool) -> None:
         """Raise, or note in the job that it gets no further."""
@@ -191,246 +184,172 @@ class Pipeline:
     # The worker that creates and uploads
 
     async def _send(self) -> None:
-        while not self._pausing and not self._all_sent:
-            if len(self._on_server) >= self._options.max_jobs:
-                await self._wait()
-                continue
-            job = next(self._source, _END)
-            if isinstance(job, _End):
-                self._all_sent = True
-                break
+        while self._working:
+            job = self._take()
             if job is None:
-                await self._wait()
-                continue
+                await self.changed()
+            else:
+                await self._begin(job)
+                self.wake()
+
+    def _take(self) -> Job | None:
+        """Take the next job, None if there is none or if it must wait for others."""
+        if self._again:
+            return self._again.popleft() if self._has_turn(self._again[0]) else None
+        job, self._next = self._next or self._ask_source(), None
+        if job is not None and not self._has_turn(job):
+            self._next = job
+            return None
+        return job
+
+    def _ask_source(self) -> Job | None:
+        job = _END if self._dry else next(self._source, _END)
+        if isinstance(job, _End):
+            if not self._dry:
+                self._dry = True
+                self.wake()
+            return None
+        if job is not None:
             self.jobs.append(job)
-            await self._begin(job)
-            self._notify()
+            job.retried()
+        return job
+
+    def _has_turn(self, job: Job) -> bool:
+        """Whether a job can be begun; one that is on the server can at any time."""
+        if not job.unsent:
+            return True
+        most = self._options.max_jobs
+        if len(self._on_server) >= most or len(self._completed) + len(self._filing) >= most:
+            return False
+        return not (job.refers and self._on_server)
 
     async def _begin(self, job: Job) -> None:
-        job.retried()
-        try:
-            if job.phase in {Phase.CUT, Phase.CREATED}:
-                await self._upload(job)
-        except AiotcbatchError as error:
-            self._fail(job, error, halt=self._options.halt.batch)
-            return
-        if job.phase is Phase.COMPLETED:
-            await self._complete(job)
-        elif self._options.poll:
+        """Take a job up, in whichever phase it is."""
+        if job.unsent:
+            at_once = self._options.create_and_upload and job.settings.action != "Delete"
+            try:
+                await self._steps.send(job, at_once=at_once)
+            except AiotcbatchError as error:
+                self._fail(job, error, halt=self._options.halt.batch)
+                return
+        if job.phase is Phase.UPLOADED and self._options.poll:
             self._on_server.append(job)
+        elif job.phase is Phase.COMPLETED:
+            self._completed.append(job)
+        elif job.phase is Phase.FILING and self._options.process_files:
+            self._filing.append(job)
         else:
             self._end(job)
-
-    async def _upload(self, job: Job) -> None:
-        if job.chunk.refers:
-            while self._on_server:
-                await self._wait()
-        if self._options.create_and_upload and job.settings.action != "Delete":
-            await self._upload_at_once(job)
-            return
-        for last in (False, True):
-            if job.batch_id is None:
-                job.created(await self._api.create(job.settings))
-            try:
-                await self._api.upload(job.id, job.chunk)
-            except NotFoundError:
-                # The server forgot the job, as one does that restarts: it is made anew, once.
-                job.forgotten()
-                if last:
-                    raise
-            else:
-                job.uploaded(self._clock.now())
-                return
-
-    async def _upload_at_once(self, job: Job) -> None:
-        try:
-            status = await self._api.create_and_upload(job.settings, job.chunk)
-        except UNKNOWN_OUTCOME as error:
-            if job.settings.attribute_write_type == "Append":
-                job.phase = Phase.LOST
-                error.add_note(
-                    "whether the server has these entities is not known, and they are not sent"
-                    " again, since Append would add their attributes twice"
-                )
-            raise
-        job.batch_id = status.id
-        if status.completed:
-            job.completed(status)
-        else:
-            job.uploaded(self._clock.now())
 
     # The worker that polls
 
     async def _poll(self) -> None:
-        while not self._pausing:
+        while self._working:
             if self._on_server:
                 await self._watch(self._on_server[0])
-            elif self._all_sent:
-                self._all_polled = True
-                break
             else:
-                await self._wait()
+                await self.changed()
 
     async def _watch(self, job: Job) -> None:
+        """Wait for the oldest job on the server."""
+        since = max(job.uploaded_at, self._oldest_since, self._began)
         try:
-            status = await wait_for_job(
-                self._api,
+            status = await self._steps.completion(
                 job.id,
-                entities=job.chunk.entity_count,
-                since=job.uploaded_at,
+                count=job.count,
+                since=since,
                 limit=self._options.poll_timeout,
-                schedule=self._schedule,
-                clock=self._clock,
-                pause=self._pause,
+                nap=self._nap,
+                # Of a job that was there before this run it is not known when it began.
+                learn=since > self._began,
             )
+        except NotFoundError as error:
+            self._leave_server()
+            self._forgotten(job, error)
         except AiotcbatchError as error:
-            self._on_server.popleft()
-            if isinstance(error, NotFoundError):
-                # The server forgot it after the upload: what it wrote until then is not known.
-                job.phase = Phase.LOST
+            self._leave_server()
             self._fail(job, error, halt=self._options.halt.poll)
-            return
-        if status is None:
-            return
-        job.completed(status)
+        else:
+            if status is not None:
+                self._leave_server()
+                job.completed(status)
+                self._completed.append(job)
+        self.wake()
+
+    def _leave_server(self) -> None:
         self._on_server.popleft()
-        if self._on_server:
-            # The next one was waiting for this one until now.
-            self._on_server[0].uploaded_at = self._clock.now()
-        self._notify()
-        await self._complete(job)
+        self._oldest_since = self._clock.now()
 
-    async def _pause(self, seconds: float) -> bool:
-        """Sleep, less long if the run is to pause; True if it is."""
-        if self._pausing:
-            return True
-        with anyio.CancelScope() as self._nap:
-            await self._clock.sleep(seconds)
-        return self._pausing
-
-    async def _complete(self, job: Job) -> None:
-        """Fetch the errors, then hand the job on to have its files uploaded."""
+    def _forgotten(self, job: Job, error: NotFoundError) -> None:
+        """Have a job that the server forgot, as one does that restarts, sent again."""
         try:
-            if self._options.errors or (job.files and job.status.error_count):
-                job.status["errors"] = await self._errors(job)
+            self._steps.forgotten(job, error)
+        except AiotcbatchError as lost:
+            self._fail(job, lost, halt=self._options.halt.poll)
+        else:
+            self._again.append(job)
+
+    # The worker that fetches errors
+
+    async def _explain(self) -> None:
+        while self._working:
+            if self._completed:
+                await self._fetch_errors(self._completed[0])
+            else:
+                await self.changed()
+
+    async def _fetch_errors(self, job: Job) -> None:
+        try:
+            if not self._asks_errors(job):
+                job.explained()
+            elif not await self._steps.explain(job, self._nap):
+                return
         except AiotcbatchError as error:
+            self._completed.popleft()
             self._fail(job, error, halt=self._options.halt.poll)
             return
-        critical = [error for error in job.status.errors if error.critical]
-        if critical:
-            job.phase = Phase.DONE
+        self._completed.popleft()
+        critical = next((error for error in job.status.errors if error.critical), None)
+        if critical is not None:
+            job.given_up()
+            job_name = "an inline job" if job.batch_id is None else f"job {job.batch_id}"
             gave_up = CriticalError(
-                f"the server gave up on job {job.batch_id}: {critical[0].message}",
-                batch_id=job.batch_id,
+                f"the server gave up on {job_name}: {critical.message}", batch_id=job.batch_id
             )
             self._fail(job, gave_up, halt=self._options.halt.batch)
         elif job.files and self._options.process_files:
             self._filing.append(job)
-            self._notify()
+            self.wake()
         else:
-            if not job.files:
-                job.phase = Phase.DONE
             self._end(job)
 
-    async def _errors(self, job: Job) -> list[BatchError]:
-        status = job.status
-        refused = bool(status.error_count or status.error_association_count)
-        found = [dict(error) for error in status.errors]
-        if job.batch_id is not None:
-            found = await self._api.results(job.batch_id)
-            for seconds in ERROR_LAG_SECONDS:
-                if found or not refused:
-                    break
-                found = await self._api.errors(job.batch_id)
-                if not found:
-                    await self._clock.sleep(seconds)
-        if not found:
-            return []
-        return await tie_to_chunk(found, job.chunk)
+    def _asks_errors(self, job: Job) -> bool:
+        if self._options.errors or (job.batch_id is None and job.status.errors):
+            return True
+        # Without them the files of refused groups would go up.
+        return bool(job.files and job.status.error_count and self._options.process_files)
 
     # The worker that uploads files
 
     async def _file(self) -> None:
-        while not self._pausing:
+        while self._working:
             if self._filing:
-                job = self._filing[0]
-                try:
-                    await self._upload_files(job)
-                except AiotcbatchError as error:
-                    self._filing.popleft()
-                    self._fail(job, error, halt=True)
-                self._filing.popleft()
-                job.phase = Phase.DONE
-                self._end(job)
-            elif self._all_sent and self._all_polled:
-                break
+                await self._upload_files(self._filing[0])
             else:
-                await self._wait()
+                await self.changed()
 
     async def _upload_files(self, job: Job) -> None:
-        refused = {error.xid: error for error in job.status.errors if error.severity != "Warning"}
-        for xid in [xid for xid in job.files if xid in refused]:
-            why = f"the group was refused: {refused[xid]}"
-            job.filed(UploadResult(uploaded=False, xid=xid, error=why, bytes=0))
-        await upload_files(
-            self._transport,
-            list(job.files.values()),
-            owner=job.settings.owner,
-            concurrency=self._options.file_concurrency,
-            halt_on_error=self._options.halt.file,
-            on_result=job.filed,
-        )
-
-
-async def tie_to_chunk(errors: list[dict[str, object]], chunk: Chunk) -> list[BatchError]:
-    """Tie errors to the entities of a chunk, in a worker thread since it reads them all."""
-    return await to_thread.run_sync(lambda: tie_errors(errors, EntityLookup(chunk.decode())))
-
-
-async def wait_for_job(
-    api: JobApi,
-    batch_id: int,
-    *,
-    entities: int,
-    since: float,
-    limit: float,
-    schedule: PollSchedule,
-    clock: Clock,
-    pause: Callable[[float], Awaitable[bool]] | None = None,
-) -> BatchStatus | None:
-    """
-    Poll until the server has done a job.
-
-    Args:
-        api: The requests.
-        batch_id: The job.
-        entities: How many it has, from which its time is guessed.
-        since: When the server could begin, on the clock.
-        limit: Seconds from then on.
-        schedule: When to look next; it learns from how long this one took.
-        clock: The time.
-        pause: Sleeps instead of the clock, and says whether to stop waiting.
-
-    Returns:
-        The status, None if pause said to stop.
-
-    Raises:
-        PollTimeoutError: When it has not completed in time.
-    """
-    while True:
-        elapsed = clock.now() - since
-        if elapsed > limit:
-            raise PollTimeoutError(
-                f"job {batch_id} has not completed in {limit:g} seconds; it may still complete:"
-                " poll it again, or submit again to go on waiting",
-                batch_id=batch_id,
+        try:
+            await self._steps.upload_files(
+                job,
+                concurrency=self._options.file_concurrency,
+                halt=self._options.halt.file,
+                stop=lambda: self._pausing,
             )
-        delay = min(schedule.next_delay(elapsed, entities), max(limit - elapsed, 0.0) + 0.001)
-        if pause is None:
-            await clock.sleep(delay)
-        elif await pause(delay):
-            return None
-        status = await api.status(batch_id)
-        if status.completed:
-            schedule.completed(entities, clock.now() - since)
-            return status
+        except AiotcbatchError as error:
+            self._filing.popleft()
+            self._fail(job, error, halt=self._options.halt.file)
+            return
+        if not job.files:
+            self._filing.popleft()
+            self._end(job)

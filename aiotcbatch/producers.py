@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import AsyncIterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aiotcbatch.body import Body
     from aiotcbatch.contents import Content, FileContent
 
-__all__ = ["BLOCK_BYTES", "SPOOL_BYTES", "FileBody", "opened", "produce"]
+__all__ = ["BLOCK_BYTES", "SPOOL_BYTES", "FileBody", "is_read_once", "opened", "produce"]
 
 #: Bytes that are read from a file at once.
 BLOCK_BYTES = 256 * 1024
@@ -62,6 +62,20 @@ async def produce(
     else:
         made = await to_thread.run_sync(content, xid, limiter=threads, abandon_on_cancel=True)
     return (await made) if inspect.isawaitable(made) else made, True
+
+
+def is_read_once(content: FileContent | None) -> bool:
+    """
+    Say whether a content is used up by an upload, whether that ends well or not.
+
+    So are iterators and open files that cannot seek.
+    """
+    if isinstance(content, AsyncIterable):
+        return hasattr(content, "__anext__")
+    if not hasattr(content, "read"):
+        return False
+    seekable = getattr(content, "seekable", None)
+    return not (callable(seekable) and not getattr(content, "closed", False) and seekable())
 
 
 def _is_content(content: object) -> bool:
@@ -110,6 +124,11 @@ async def opened(
     file, owned = await _open(content, threads, owned=owned)
     try:
         yield file
+    except BaseException:
+        if not owned:
+            # Another upload is to begin where this one did.
+            await _close(file.rewind, threads)
+        raise
     finally:
         if owned:
             await _close(file.close, threads)
@@ -203,6 +222,11 @@ class FileBody:
                 )
             offset += len(block)
             yield block
+
+    def rewind(self) -> None:
+        """Put the file back to where it stood, after a read that may still be under way."""
+        with self._reading, suppress(OSError, ValueError):  # its owner may have closed it
+            self._handle.seek(self._start)
 
     def close(self) -> None:
         """Close the file, after a read that may still be under way."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from aiotcbatch.errors import ERROR_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from aiotcbatch.errors import ErrorCode
     from aiotcbatch.files import UploadResult
 
-__all__ = ["COUNTS", "BatchError", "BatchStatus", "EntityLookup", "is_critical", "tie_errors"]
+__all__ = ["COUNTS", "BatchError", "BatchStatus", "EntityLookup"]
 
 #: The server's names of what is counted. Source: v2 Batch API, status.
 COUNTS = (
@@ -32,21 +33,27 @@ _CRITICAL = (
     "Encountered an unexpected Exception while processing batch job",
     "would exceed the number of allowed indicators",
 )
+_ASSOCIATION = "0x1009"
 
 
 class BatchError(dict[str, Any]):
     """
-    One error of a job: what the server sent, and the ``xid`` of the entity it is about.
+    One error of a job: what the server sent, and what it is about.
 
     The server's fields are ``code``, ``severity``, ``errorReason``, ``errorMessage`` and
-    ``errorSource``; every one of them may be missing. ``xid`` is there only if the answer
-    allows to tell it.
+    ``errorSource``; every one of them may be missing. ``xid``, or ``association`` where it is
+    about an association of its own, is there only if the answer allows to tell it.
     """
 
     @property
     def xid(self) -> str | None:
         """The entity that it is about, None if the answer does not tell."""
         return self.get("xid")
+
+    @property
+    def association(self) -> dict[str, Any] | None:
+        """The association that it is about, as it was sent; None if it is about none."""
+        return self.get("association")
 
     @property
     def code(self) -> str | None:
@@ -71,35 +78,45 @@ class BatchError(dict[str, Any]):
     @property
     def meaning(self) -> str:
         """What the code stands for, "" if it is not known."""
-        known = ERROR_CODES.get(self.code or "")
+        known = self._known_code
         return known.meaning if known else ""
 
     @property
     def hint(self) -> str:
         """What can be done about it, "" if the code is not known."""
-        known = ERROR_CODES.get(self.code or "")
+        known = self._known_code
         return known.hint if known else ""
 
     @property
+    def _known_code(self) -> ErrorCode | None:
+        return ERROR_CODES.get(f"0x{str(self.code or '')[2:].upper()}")
+
+    @property
     def critical(self) -> bool:
-        """Whether the server gave up on the whole document."""
-        return is_critical(self)
+        """
+        Whether the server gave up on the whole document.
+
+        Older servers put the text in ``errorReason``, newer ones in ``errorMessage``.
+        """
+        texts = f"{self.reason}\n{self.message}"
+        return any(text in texts for text in _CRITICAL)
+
+    @property
+    def refused(self) -> bool:
+        """
+        Whether what it is about is not on the server.
+
+        An entity is there, without a part of it, when it is a warning or information, or about
+        one of its associations (inferred from the names of the codes).
+        """
+        severity = str(self.severity or "error").lower()
+        return severity.startswith("err") and self.code != _ASSOCIATION
 
     def __str__(self) -> str:
         code = f"{self.code} {self.meaning}: ".lstrip() if self.code else ""
         about = f"{self.xid!r}: " if self.xid else ""
         hint = f" ({self.hint})" if self.hint else ""
         return f"{about}{code}{self.reason or self.message}{hint}"
-
-
-def is_critical(error: Mapping[str, Any]) -> bool:
-    """
-    Say whether an error means that the server gave up on the whole document.
-
-    Older servers put the text in ``errorReason``, newer ones in ``errorMessage``.
-    """
-    texts = f"{error.get('errorReason')}\n{error.get('errorMessage')}"
-    return any(text in texts for text in _CRITICAL)
 
 
 class BatchStatus(dict[str, Any]):
@@ -125,7 +142,7 @@ class BatchStatus(dict[str, Any]):
         return total
 
     def count(self, name: str) -> int:
-        """Read a count by the server's name; one that is missing is 0, text is converted."""
+        """Read a count by the server's name; one that is missing is 0."""
         return int(self.get(name) or 0)
 
     @property
@@ -135,7 +152,13 @@ class BatchStatus(dict[str, Any]):
 
     @property
     def status(self) -> str:
-        """``Completed``, ``Queued``, ``Running``, ``Created``, or ``Failed`` if it never ran."""
+        """
+        The server's word, such as ``Completed`` or ``Running``.
+
+        Where it has said nothing: ``Pending``, ``Created``, ``Uploading`` or ``Queued``, as far
+        as the job has come; ``Failed`` if it failed before the server had the document; and
+        ``Unknown`` if it cannot be told.
+        """
         return str(self.get("status", ""))
 
     @property
@@ -227,15 +250,17 @@ def _common_status(jobs: Sequence[BatchStatus]) -> str:
     return next((job.status for job in jobs if not job.completed), "Completed")
 
 
+_PATH = re.compile(r"\$\.(group|indicator|association)\[(\d+)\]")
 _ORDINAL = re.compile(r"\b(group|indicator|association)\[(\d+)\]")
 _QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
-#: Names of up to this many words are found without quotes.
+#: Names of up to this many words are found without quotes, in so many characters of a text.
 _NAME_WORDS = 12
+_SEARCHED = 2000
 
 
 class EntityLookup:
     """
-    Finds the entity that a server's text is about.
+    Finds what a server's error is about: by JSON path, by what it quotes, by names in its text.
 
     Args:
         document: The job's document, as dicts.
@@ -243,66 +268,85 @@ class EntityLookup:
 
     def __init__(self, document: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         self._document = document
-        self._xids: set[str] = set()
-        self._titles: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        self._types: dict[str, str] = {}
+        self._titled: dict[str, list[str]] = defaultdict(list)
         for kind, title in (("group", "name"), ("indicator", "summary")):
             for entity in document.get(kind, ()):
-                self._xids.add(entity["xid"])
-                self._titles[str(entity[title])].append(entity)
+                xid = entity.get("xid")
+                if isinstance(xid, str):
+                    self._types[xid] = str(entity.get("type"))
+                    for name in _titles(entity, title):
+                        self._titled[name].append(xid)
 
-    def find(self, error: Mapping[str, Any]) -> str | None:
-        """Give the xid that an error is about, None if it cannot be told for sure."""
+    def tie(self, error: Mapping[str, Any]) -> BatchError:
+        """Copy an error, with the ``xid`` or the ``association`` that it is about if it is sure."""
+        copy = BatchError(error)
         source = error.get("errorSource")
-        texts = [str(error.get(name) or "") for name in ("errorMessage", "errorReason")]
+        texts = [str(error.get(name) or "")[:_SEARCHED] for name in ("errorMessage", "errorReason")]
         if isinstance(source, dict):
-            found = self._known(source.get("xid"), "") or self._known(source.get("summary"), "")
-            if found is not None:
-                return found
+            xid = self._known(source.get("xid"), "") or self._known(source.get("summary"), "")
+            if xid is not None:
+                copy["xid"] = xid
+                return copy
         elif source:
-            texts.append(str(source))
-        return next((xid for text in texts if (xid := self._in_text(text)) is not None), None)
+            texts.append(str(source)[:_SEARCHED])
+        record = self._by_place(texts)
+        if record is not None and "xid" not in record:
+            copy["association"] = dict(record)
+        else:
+            xid = record["xid"] if record is not None else self._by_text(texts)
+            if xid is not None:
+                copy["xid"] = xid
+        return copy
 
-    def _in_text(self, text: str) -> str | None:
-        quoted = (single or double for single, double in _QUOTED.findall(text))
-        found = next((xid for phrase in quoted if (xid := self._known(phrase, text))), None)
-        return found or self._by_path(text) or self._by_words(text)
-
-    def _by_words(self, text: str) -> str | None:
-        """The entity whose name stands in the text without quotes, the longest name first."""
-        for phrase in _runs_of_words(text):
-            found = self._known(phrase, text)
-            # A plain word may be just that, unless its entity's type stands before it.
-            if found is not None and (not phrase.isalpha() or self._typed(phrase, text)):
-                return found
+    def _by_place(self, texts: Sequence[str]) -> Mapping[str, Any] | None:
+        """The record that stands at the path that a text names, a full path before a part."""
+        for pattern in (_PATH, _ORDINAL):
+            for text in texts:
+                # Where there are several, the last one is where the server was.
+                for kind, number in reversed(pattern.findall(text)):
+                    records = self._document.get(kind, ())
+                    if int(number) < len(records):
+                        return records[int(number)]
         return None
 
-    def _typed(self, phrase: str, text: str) -> bool:
-        kinds = {str(entity["type"]) for entity in self._titles.get(phrase, ())}
-        return any(f"{kind} {phrase}" in text for kind in kinds)
+    def _by_text(self, texts: Sequence[str]) -> str | None:
+        for text in texts:
+            for single, double in _QUOTED.findall(text):
+                xid = self._known(single or double, text)
+                if xid is not None:
+                    return xid
+        for text in texts:
+            for phrase in _runs_of_words(text):
+                xid = self._known(phrase, text)
+                # A plain word may be just that, unless its entity's type stands before it.
+                if xid is not None and (
+                    not phrase.isalpha() or f"{self._types[xid]} {phrase}" in text
+                ):
+                    return xid
+        return None
 
     def _known(self, phrase: object, text: str) -> str | None:
-        """The xid of an entity whose xid, name or summary is this phrase."""
+        """The one entity whose xid, name or summary is this phrase, None if there are several."""
         if not isinstance(phrase, str):
             return None
-        if phrase in self._xids:
-            return phrase
-        entities: Sequence[Mapping[str, Any]] = self._titles.get(phrase, ())
-        if len(entities) > 1:
-            entities = [entity for entity in entities if str(entity["type"]) in text]
-        return str(entities[0]["xid"]) if len(entities) == 1 else None
+        found = {*self._titled.get(phrase, ()), *([phrase] if phrase in self._types else ())}
+        if len(found) > 1:
+            found = {xid for xid in found if self._types[xid] in text}
+        return found.pop() if len(found) == 1 else None
 
-    def _by_path(self, text: str) -> str | None:
-        """The last entity that a JSON path such as ``$.group[1]`` names."""
-        for kind, number in reversed(_ORDINAL.findall(text)):
-            entities = self._document.get(kind, ())
-            if int(number) < len(entities):
-                xid = entities[int(number)].get("xid")
-                return None if xid is None else str(xid)
-        return None
+
+def _titles(entity: Mapping[str, Any], title: str) -> Iterator[str]:
+    """Give what a server may call an entity: its name or summary, and each hash of a File."""
+    name = entity.get(title)
+    if isinstance(name, str):
+        yield name
+        if entity.get("type") == "File" and " : " in name:
+            yield from (part for part in name.split(" : ") if part)
 
 
 def _runs_of_words(text: str) -> Iterator[str]:
-    """Give what may be a name in a text, as it stands and without punctuation around it."""
+    """Give what may be a name in a text, longest first, with and without marks around it."""
     words = text.split()
     for length in range(min(_NAME_WORDS, len(words)), 0, -1):
         for start in range(len(words) - length + 1):
@@ -311,15 +355,3 @@ def _runs_of_words(text: str) -> Iterator[str]:
             stripped = phrase.strip("'\".,:;()")
             if stripped != phrase:
                 yield stripped
-
-
-def tie_errors(errors: Iterable[Mapping[str, Any]], lookup: EntityLookup) -> list[BatchError]:
-    """Copy the server's errors, each with the xid of the entity it is about."""
-    tied = []
-    for error in errors:
-        copy = BatchError(error)
-        xid = lookup.find(error)
-        if xid is not None:
-            copy["xid"] = xid
-        tied.append(copy)
-    return tied
