@@ -48,6 +48,7 @@ class Steps(Protocol):
 
     def add(self, label: str, total: int | None, unit: str) -> Step:
         """Begin another one; without a total it is not known yet how much there is."""
+        ...
 
 
 class Display:

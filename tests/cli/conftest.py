@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from support.command import run
 
-import aiotcbatch
-
-Python = Callable[..., subprocess.CompletedProcess[str]]
-
-_ROOT = Path(aiotcbatch.__file__).parents[1]
-
-
-def environment(**more: str) -> dict[str, str]:
-    """The environment of a process: this package, and nothing that points to an instance."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TC_")}
-    return kept | {"PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1"} | more
+if TYPE_CHECKING:
+    from support.command import Python
 
 
 @pytest.fixture
 def python() -> Python:
     """Run the interpreter to its end; keywords are environment variables."""
-
-    def run(*arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 (our own interpreter)
-            [sys.executable, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=50,
-            input=stdin,
-            env=environment(**more),
-        )
-
     return run

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from aiotcbatch.cli.app import cli
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Python
+    from support.command import Python
 
 _COMMANDS = ("demo", "get", "owners", "sandbox", "submit")
 

@@ -14,14 +14,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-
-from tests.cli.conftest import environment
+from support.command import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cli.conftest import Python
+    from support.command import Python
 
 _AIOTCBATCH = ("-X", "dev", "-W", "error::ResourceWarning", "-m", "aiotcbatch.cli")
 

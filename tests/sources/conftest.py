@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import anyio
 import pytest
+from support.recording import RecordingBatch
 
 from aiotcbatch.sources import attack
-
-
-class RecordingBatch:
-    """Keeps the groups that it is given."""
-
-    def __init__(self) -> None:
-        self.groups: list[dict[str, Any]] = []
-
-    def add_group(self, group_data: dict[str, Any], /) -> None:
-        """Keep one."""
-        self.groups.append(group_data)
 
 
 @pytest.fixture(scope="session")

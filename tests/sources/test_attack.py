@@ -24,7 +24,7 @@ from aiotcbatch.sources.mapping import MAX_NAME, MAX_TAG
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.sources.conftest import RecordingBatch
+    from support.recording import RecordingBatch
 
 
 def _entry(uuid: str, value: str, external_id: str, **more: Any) -> dict[str, Any]:
