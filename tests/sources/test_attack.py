@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from aiotcbatch import Client, TokenAuth
 from aiotcbatch.errors import ConfigurationError, UsageError
 from aiotcbatch.sources import Counts, attack
 from aiotcbatch.sources.attack.clusters import (
@@ -212,6 +213,18 @@ def test_adding_to_a_batch(knowledge: attack.Attack, recording: RecordingBatch) 
         associations=sum(len(data.get("associatedGroupXid", ())) for data in recording.groups),
         files=sum("fileContent" in data for data in recording.groups),
     )
+
+
+async def test_adding_to_a_real_batch(knowledge: attack.Attack) -> None:
+    """A batch takes every group as valid, and two loads into one batch are one."""
+    async with Client("http://127.0.0.1:9/api", TokenAuth("t")) as client:
+        batch = client.batch("MyOrg")
+        counts = knowledge.add_to(batch)
+        knowledge.add_to(batch)
+        await batch.drain()
+
+        assert len(batch) == counts.entities
+        assert batch.file_len == counts.files
 
 
 async def test_every_intrusion_set_has_a_report_that_renders(
