@@ -355,6 +355,8 @@ class Stream(TypedBuilder):
             if self._again:
                 yield self._again.popleft()
             elif self._ready and (chunk := self._cut()) is not None:
+                if not self._buffered:  # what comes from now on lingers anew
+                    self._since, self._due = None, False
                 job = Job(self._settings, chunk)
                 self._sending[job] = chunk.size
                 yield job

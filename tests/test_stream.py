@@ -137,6 +137,25 @@ class TestWhenItSends:
         assert all(len(job.body) <= 1000 for job in sandbox.jobs)
         assert sum(sizes(sandbox)) == 20
 
+    async def test_by_time_once(self, sandbox: Sandbox, make: Callable[..., Stream]) -> None:
+        """What comes after a job that was due lingers anew, though the job is still on its way."""
+        time = Time(held_from=5.0)
+        async with make(clock=time.clock, linger=5.0, max_entities_per_job=40) as stream:
+            fill(stream, 1)
+            await stream.drain()
+            await time.waiting.wait()
+            time.waiting, held, time.held = anyio.Event(), time.held, anyio.Event()
+            held.set()
+            while not sandbox.jobs:
+                await anyio.lowlevel.checkpoint()
+            for number in range(1, 41):
+                fill(stream, 1, number)
+                await stream.drain()
+                await anyio.wait_all_tasks_blocked()
+            time.held.set()
+
+        assert sizes(sandbox) == [1, 40]
+
     async def test_by_time(self, sandbox: Sandbox, make: Callable[..., Stream]) -> None:
         """What was drained is sent after linger seconds, though the job is not full."""
         time, ended = Time(held_from=5.0), anyio.Event()
