@@ -35,6 +35,7 @@ class Catalog:
         own = {kind.name: kind for kind in (*vocabulary.INDICATOR_TYPES, *indicator_types)}
         self.indicators: tuple[IndicatorType, ...] = tuple(own.values())
         self._indicators = {kind.name.lower(): kind for kind in self.indicators}
+        self._indicators.update((kind.name, kind) for kind in self.indicators)
         self.attributes: dict[str, AttributeType] = {
             kind.name: kind for kind in (*vocabulary.ATTRIBUTE_TYPES, *attribute_types)
         }
@@ -44,14 +45,15 @@ class Catalog:
         )
         self.techniques: dict[str, str] = {**vocabulary.TECHNIQUES, **(techniques or {})}
         self._groups = {name.lower(): name for name in vocabulary.GROUP_BRANCHES}
+        self._groups.update((name, name) for name in vocabulary.GROUP_BRANCHES)
 
     def indicator(self, name: str) -> IndicatorType | None:
         """Return the indicator type of a name in any letter case."""
-        return self._indicators.get(name.lower())
+        return self._indicators.get(name) or self._indicators.get(name.lower())
 
     def group(self, name: str) -> str | None:
         """Return the proper name of a group type given in any letter case."""
-        return self._groups.get(name.lower())
+        return self._groups.get(name) or self._groups.get(name.lower())
 
     def technique(self, tag: str) -> str | None:
         """Return the id of the technique that a tag stands for, if it does."""

@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 
 from aiotcbatch.sandbox.engine import config as job_config
+from aiotcbatch.sandbox.engine.batch import Readers
 from aiotcbatch.sandbox.engine.report import Report
 from aiotcbatch.sandbox.engine.run import Run
 from aiotcbatch.sandbox.faults import StuckJob
@@ -41,6 +42,7 @@ class Worker:
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
+        self._readers = Readers(instance.catalog)
         self._queue: deque[int] = deque()
         self._wake = anyio.Event()
         self._idle = anyio.Event()
@@ -189,6 +191,7 @@ class Worker:
         run = Run(
             instance.store,
             instance.catalog,
+            self._readers,
             instance.settings,
             instance.clock,
             job,

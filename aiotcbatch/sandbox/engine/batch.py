@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aiotcbatch.sandbox.engine.groups import GroupReader
 from aiotcbatch.sandbox.engine.incoming import Incoming
+from aiotcbatch.sandbox.engine.indicators import IndicatorReader
 
 if TYPE_CHECKING:
     from aiotcbatch.sandbox.catalog import Catalog
     from aiotcbatch.sandbox.clock import Clock
     from aiotcbatch.sandbox.engine.associations import Resolver
     from aiotcbatch.sandbox.engine.config import Config
-    from aiotcbatch.sandbox.engine.groups import GroupReader
-    from aiotcbatch.sandbox.engine.indicators import IndicatorReader
     from aiotcbatch.sandbox.engine.report import Report
     from aiotcbatch.sandbox.settings import Settings
     from aiotcbatch.sandbox.store.store import Store
 
-__all__ = ["Context", "StopError"]
+__all__ = ["Context", "Readers", "StopError"]
 
 
 class StopError(Exception):
@@ -35,6 +35,23 @@ class StopError(Exception):
         self.index = index
 
 
+class Readers:
+    """
+    What reads the elements of documents, made once for all jobs.
+
+    Args:
+        catalog: The types of the instance.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.groups = GroupReader(catalog)
+        self.indicators = IndicatorReader(catalog)
+
+    def of(self, section: str) -> GroupReader | IndicatorReader:
+        """Return what reads the elements of a section."""
+        return self.groups if section == "group" else self.indicators
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every part of a job's processing needs."""
@@ -45,14 +62,9 @@ class Context:
     clock: Clock
     config: Config
     owner_id: int
-    groups: GroupReader
-    indicators: IndicatorReader
+    readers: Readers
     resolver: Resolver
     report: Report
-
-    def reader(self, section: str) -> GroupReader | IndicatorReader:
-        """Return what reads the elements of a section."""
-        return self.groups if section == "group" else self.indicators
 
 
 def unread(section: str, position: int, value: Any) -> Incoming:

@@ -51,7 +51,7 @@ class Creator:
         """
         self._first = batch[0].position
         section = batch[0].section
-        read = self._context.reader(section).read
+        read = self._context.readers.of(section).read
         limit = self._context.settings.max_indicators if section == "indicator" else None
         for item in batch:
             if limit is not None and item.position >= limit:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import count as count_from
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Document", "DocumentError", "Item"]
 
@@ -43,7 +44,10 @@ def _constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
 
 
-_decoder = json.JSONDecoder(strict=False, parse_constant=_constant)
+#: Reads one value at a place and returns it with the place behind it; StopIteration for none.
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
+    strict=False, parse_constant=_constant
+).scan_once  # type: ignore[attr-defined]  # what raw_decode calls, absent from the type stubs
 
 
 class Document:
@@ -147,41 +151,52 @@ class Document:
 
     def _array(self, name: str) -> Iterator[Item]:
         """Read the elements of an array; the loop that all of a job's data passes through."""
-        text = self._text
+        text, scan = self._text, _scan
+        prefix = f"$.{name}[" if self._version != "V1" else "$["
+        clean = _clean if self._scrub else None
         self._at += 1
         if self._next() == "]":
             self._at += 1
             return
-        position = 0
-        prefix = f"$.{name}[" if self._version != "V1" else "$["
-        scrub = self._scrub
-        while True:
-            self._path = f"{prefix}{position}]"
-            if text[self._at] != "{":
-                self._space()
-            value = self._value()
-            yield Item(name, position, _clean(value) if scrub else value)
-            position += 1
-            mark = text[self._at : self._at + 1]
-            if mark not in {",", "]"}:
-                mark = self._next()
-            self._at += 1
-            if mark == "]":
-                return
-            if mark != ",":
-                raise self._syntax("Unterminated array")
-            if text[self._at : self._at + 1] != "{":
-                self._next()
+        at = self._at
+        for position in count_from():
+            try:
+                value, at = scan(text, at)
+            except (StopIteration, ValueError, RecursionError) as error:
+                self._path = f"{prefix}{position}]"
+                raise self._unreadable(error) from None
+            self._at = at
+            yield Item(name, position, value if clean is None else clean(value))
+            if text.startswith(",{", at):
+                at += 1
+            else:
+                self._path = f"{prefix}{position + 1}]"
+                if not self._goes_on():
+                    return
+                at = self._at
+
+    def _goes_on(self) -> bool:
+        """Go past what stands between two elements; False at the end of their array."""
+        mark = self._next()
+        self._at += 1
+        if mark == "]":
+            return False
+        if mark != ",":
+            raise self._syntax("Unterminated array")
+        self._next()
+        return True
+
+    def _unreadable(self, error: Exception) -> DocumentError:
+        """Say why a value is not one."""
+        if isinstance(error, RecursionError):
+            return DocumentError("java.lang.StackOverflowError: nested too deeply", self._path)
+        return self._syntax(str(error) if isinstance(error, ValueError) else "Expected value")
 
     def _value(self) -> Any:
         try:
-            value, self._at = _decoder.raw_decode(self._text, self._at)
-        except RecursionError:
-            raise DocumentError(
-                "java.lang.StackOverflowError: nested too deeply", self._path
-            ) from None
-        except ValueError as error:
-            raise self._syntax(str(error)) from None
+            value, self._at = _scan(self._text, self._at)
+        except (StopIteration, ValueError, RecursionError) as error:
+            raise self._unreadable(error) from None
         return value
 
     def _space(self) -> None:

@@ -151,7 +151,8 @@ class FileMerger:
         entity.id = primary.id
         labels = self._writer.labels(plan, entity)
         summary = summaries.join(list(hashes.values()))
-        self._writer.overwrite(plan, entity, primary, now, summary)
+        self._writer.overwrite(plan, entity, primary, now)
+        plan.renamed.append((f"File:{summary.lower()}", summary, primary.id))
         self._writer.decorate(plan, entity, primary.id, labels, now)
 
     def _note(self, entity: Incoming, what: str, code: str = "0x2003") -> None:

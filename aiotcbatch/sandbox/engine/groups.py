@@ -95,8 +95,6 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "Signature": ("fileName", "fileType", "fileText"),
 }
 
-_HANDLED = frozenset({"type", "xid", "name"})
-
 
 class GroupReader:
     """
@@ -152,7 +150,7 @@ class GroupReader:
         fields = self._fields[entity.type]
         stored = entity.fields
         for key, given in value.items():
-            if given is None or key in _HANDLED:
+            if given is None:
                 continue
             known = fields.get(key)
             if known is not None:

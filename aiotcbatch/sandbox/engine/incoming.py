@@ -72,46 +72,27 @@ class Incoming:
         loss: Why some part of it was left out, "" if nothing was.
     """
 
-    __slots__ = (
-        "active",
-        "attributes",
-        "confidence",
-        "fields",
-        "hashes",
-        "id",
-        "identity",
-        "labels",
-        "links",
-        "loss",
-        "occurrences",
-        "position",
-        "rating",
-        "section",
-        "summary",
-        "tags",
-        "type",
-        "xid",
-    )
+    # Defaults of the class: most entities have few of these, and there are very many entities.
+    xid: str | None = None
+    type: str = ""
+    id: int = 0
+    identity: str = ""
+    summary: str = ""
+    rating: float | None = None
+    confidence: int | None = None
+    active: bool | None = None
+    attributes: list[Attribute] | None = None
+    tags: list[str] | None = None
+    labels: list[Label] | None = None
+    occurrences: list[tuple[str | None, str | None, str | None]] | None = None
+    hashes: dict[str, str] | None = None
+    links: list[Link] | None = None
+    loss: str = ""
 
     def __init__(self, section: str, position: int) -> None:
         self.section = section
         self.position = position
-        self.xid: str | None = None
-        self.type = ""
-        self.id = 0
-        self.identity = ""
-        self.summary = ""
-        self.rating: float | None = None
-        self.confidence: int | None = None
-        self.active: bool | None = None
         self.fields: dict[str, Any] = {}
-        self.attributes: list[Attribute] | None = None
-        self.tags: list[str] | None = None
-        self.labels: list[Label] | None = None
-        self.occurrences: list[tuple[str | None, str | None, str | None]] | None = None
-        self.hashes: dict[str, str] | None = None
-        self.links: list[Link] | None = None
-        self.loss = ""
 
     @property
     def title(self) -> str:

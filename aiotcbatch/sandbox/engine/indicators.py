@@ -47,8 +47,6 @@ _OF_TYPE: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
     },
 }
 
-_HANDLED = frozenset({"type", "xid", "summary"})
-
 
 class IndicatorReader:
     """
@@ -60,7 +58,7 @@ class IndicatorReader:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._fields = {
+        self._fields: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
             kind.name: {**_FIELDS, **_OF_TYPE.get(kind.name, {})} for kind in catalog.indicators
         }
 
@@ -107,17 +105,19 @@ class IndicatorReader:
         """
         entity = self.identify(value, position)
         fields = self._fields[entity.type]
-        for key, given in value.items():
-            if given is None or key in _HANDLED:
-                continue
-            known = fields.get(key)
-            try:
-                if known is not None:
-                    entity.fields[known[0]] = known[1](given)
-                elif key in _OTHERS:
-                    _OTHERS[key](entity, given, self._catalog)
-            except ValueError:
-                raise RefusedError(f"{entity.title} has an invalid {key}.", INVALID, key) from None
+        catalog = self._catalog
+        key = ""
+        try:
+            for key, given in value.items():
+                if given is None:
+                    continue
+                if key in _OTHERS:
+                    _OTHERS[key](entity, given, catalog)
+                elif key in fields:
+                    name, convert = fields[key]
+                    entity.fields[name] = convert(given)
+        except ValueError:
+            raise RefusedError(f"{entity.title} has an invalid {key}.", INVALID, key) from None
         return entity
 
     def reference(self, kind_name: str, summary: str) -> tuple[str, list[str]]:
@@ -135,8 +135,15 @@ class IndicatorReader:
 
     def _values(self, entity: Incoming, kind: IndicatorType, value: dict[str, Any]) -> None:
         names = kind.fields or ("value1",)
-        summary = groups.plain(value.get("summary"))
-        parts = summaries.split(summary, len(names)) if summary else _named(value, names)
+        summary = value.get("summary")
+        if type(summary) is not str:
+            summary = groups.plain(summary)
+        if not summary:
+            parts = _named(value, names)
+        elif len(names) == 1:
+            parts = [summary]
+        else:
+            parts = summaries.split(summary, len(names))
         entity.summary = summary or summaries.join(parts)
         if len(parts) != len(names):
             raise self._unfit(entity)
@@ -148,20 +155,25 @@ class IndicatorReader:
         entity.identity = f"{kind.name}:{entity.summary}"
 
     def _file(self, entity: Incoming, value: dict[str, Any]) -> None:
-        given = [groups.plain(value.get(name)) for name in summaries.HASH_KINDS]
-        if not any(given):
+        given = [groups.plain(value[name]) for name in summaries.HASH_KINDS if value.get(name)]
+        if not given:
             given = groups.plain(value.get("summary")).split(summaries.SEPARATOR)
         hashes: dict[str, str] = {}
-        for text in filter(None, map(str.strip, given)):
-            try:
-                hashes[summaries.hash_kind(text)] = text
-            except summaries.UnfitError:
-                entity.summary = text
-                raise self._unfit(entity) from None
+        for text in given:
+            entity.summary = text.strip()
+            if entity.summary:
+                try:
+                    hashes[summaries.hash_kind(entity.summary)] = entity.summary
+                except summaries.UnfitError:
+                    raise self._unfit(entity) from None
         if not hashes:
             raise self._unfit(entity)
-        entity.hashes = {name: hashes[name] for name in summaries.HASH_KINDS if name in hashes}
-        entity.summary = summaries.join(list(entity.hashes.values()))
+        if len(hashes) > 1:
+            hashes = {name: hashes[name] for name in summaries.HASH_KINDS if name in hashes}
+            entity.summary = summaries.join(list(hashes.values()))
+        else:
+            (entity.summary,) = hashes.values()
+        entity.hashes = hashes
         entity.identity = f"File:{entity.summary.lower()}"
 
     @staticmethod
@@ -181,13 +193,13 @@ def _named(value: dict[str, Any], names: tuple[str, ...]) -> list[str]:
 
 
 def _rating(entity: Incoming, given: Any, _: Catalog) -> None:
-    entity.rating = values.fraction(given)
+    entity.rating = given if type(given) is float else values.fraction(given)
     if not 0 <= entity.rating <= _BEST_RATING:
         raise ValueError(given)
 
 
 def _confidence(entity: Incoming, given: Any, _: Catalog) -> None:
-    entity.confidence = values.integer(given)
+    entity.confidence = given if type(given) is int else values.integer(given)
     if not 0 <= entity.confidence <= _SUREST:
         raise ValueError(given)
 

@@ -48,7 +48,9 @@ def _lose(entity: Incoming, why: str) -> None:
 def tags(entity: Incoming, value: Any) -> None:
     """Read the tags of an entity."""
     names = entity.tags = []
-    for element in _objects(value):
+    for element in value if type(value) is list else _objects(value):
+        if type(element) is not dict:
+            raise MalformedError(f"Not a JSON Object: {_shown(element)}")
         name = element.get("name")
         if type(name) is not str:
             name = _text(name)

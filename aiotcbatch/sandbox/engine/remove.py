@@ -37,7 +37,7 @@ class Remover:
             StopError: The job stops at one of them.
         """
         report = self._context.report
-        reader = self._context.reader(batch[0].section)
+        reader = self._context.readers.of(batch[0].section)
         for index, item in enumerate(batch):
             try:
                 entity = reader.identify(item.value, item.position)

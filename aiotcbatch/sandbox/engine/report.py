@@ -28,15 +28,11 @@ class Report:
     """
 
     def __init__(self, job: Job) -> None:
-        self._job = job
+        #: The job's counts.
+        self.counts: Counts = job.counts
         self._failed: set[tuple[str, int]] = set()
         self._errors: list[JobError] = []
         self._last: Incoming | None = None
-
-    @property
-    def counts(self) -> Counts:
-        """The job's counts."""
-        return self._job.counts
 
     def taken(self) -> list[JobError]:
         """Return the errors since the last time."""

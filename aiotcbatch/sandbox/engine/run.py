@@ -8,9 +8,7 @@ from aiotcbatch.sandbox.engine.associations import Joiner, Resolver
 from aiotcbatch.sandbox.engine.batch import Context, StopError
 from aiotcbatch.sandbox.engine.create import Creator
 from aiotcbatch.sandbox.engine.document import Document, DocumentError, Item
-from aiotcbatch.sandbox.engine.groups import GroupReader
 from aiotcbatch.sandbox.engine.incoming import MalformedError, RefusedError
-from aiotcbatch.sandbox.engine.indicators import IndicatorReader
 from aiotcbatch.sandbox.engine.remove import Remover
 from aiotcbatch.sandbox.engine.report import Report
 from aiotcbatch.sandbox.store import entities as table
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
 
     from aiotcbatch.sandbox.catalog import Catalog
     from aiotcbatch.sandbox.clock import Clock
+    from aiotcbatch.sandbox.engine.batch import Readers
     from aiotcbatch.sandbox.engine.config import Config
     from aiotcbatch.sandbox.settings import Settings
     from aiotcbatch.sandbox.store.database import Connection
@@ -43,6 +42,7 @@ class Run:
     Args:
         store: Where the data goes.
         catalog: The types of the instance.
+        readers: What reads groups and indicators of these types.
         settings: Its limits.
         clock: The time.
         job: The job.
@@ -54,6 +54,7 @@ class Run:
         self,
         store: Store,
         catalog: Catalog,
+        readers: Readers,
         settings: Settings,
         clock: Clock,
         job: Job,
@@ -62,7 +63,6 @@ class Run:
     ) -> None:
         self.job = job
         owner_id = store.owners[config.owner][0]
-        indicators = IndicatorReader(catalog)
         self._report = Report(job)
         self._context = Context(
             store=store,
@@ -71,9 +71,8 @@ class Run:
             clock=clock,
             config=config,
             owner_id=owner_id,
-            groups=GroupReader(catalog),
-            indicators=indicators,
-            resolver=Resolver(owner_id, indicators),
+            readers=readers,
+            resolver=Resolver(owner_id, readers.indicators),
             report=self._report,
         )
         self._creator = Creator(self._context)
@@ -161,15 +160,15 @@ class Run:
             batch.append(self._held)
             self._held = None
         try:
-            while len(batch) < limit:
-                item = next(self._items, None)
-                if item is None:
-                    self._read = True
-                    break
-                if batch and item.position != batch[-1].position + 1:
+            for item in self._items:
+                if batch and item.position == 0:
                     self._held = item
                     break
                 batch.append(item)
+                if len(batch) >= limit:
+                    break
+            else:
+                self._read = True
         except DocumentError as fault:
             self._fault = fault
         return batch
@@ -205,7 +204,7 @@ class Run:
         if (item.section, item.position) in failed or not isinstance(item.value, dict):
             return
         try:
-            entity = self._context.reader(item.section).read(item.value, item.position)
+            entity = self._context.readers.of(item.section).read(item.value, item.position)
         except (RefusedError, MalformedError):
             return
         if not entity.links:

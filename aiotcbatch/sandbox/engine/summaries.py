@@ -79,9 +79,8 @@ def normal(kind: IndicatorType, values: list[str]) -> list[str]:
         values = [value.upper() for value in values]
     elif kind.case == "lower":
         values = [value.lower() for value in values]
-    check = _CHECKS.get(kind.name)
-    if check is not None:
-        return check(values)
+    if kind.name in _CHECKS:
+        return _CHECKS[kind.name](values)
     return _custom(kind, values)
 
 

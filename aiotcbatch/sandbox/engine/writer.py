@@ -27,6 +27,7 @@ class Plan:
     connection: Connection
     new: list[tuple[Any, ...]] = field(default_factory=list)
     changed: list[tuple[Any, ...]] = field(default_factory=list)
+    renamed: list[tuple[str, str, int]] = field(default_factory=list)
     attributes: list[tuple[Any, ...]] = field(default_factory=list)
     attributes_cleared: list[int] = field(default_factory=list)
     types_cleared: list[tuple[int, str]] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Plan:
         connection = self.connection
         table.insert(connection, self.new)
         table.update(connection, self.changed)
+        table.rename(connection, self.renamed)
         table.delete_attributes(connection, self.attributes_cleared)
         table.delete_attributes_of_types(connection, self.types_cleared)
         table.hide_attributes(connection, self.hidden)
@@ -83,8 +85,8 @@ class Writer:
         Returns:
             Their ids, None if the entity does not speak of labels.
         """
-        if entity.labels is None:
-            return None
+        if not entity.labels:
+            return None if entity.labels is None else []
         names = self._store.labels
         ids: list[int] = []
         for label in entity.labels:
@@ -157,17 +159,14 @@ class Writer:
         self.overwrite(plan, entity, found, now)
         self.decorate(plan, entity, found.id, labels, now)
 
-    def overwrite(
-        self, plan: Plan, entity: Incoming, found: Found, now: float, summary: str | None = None
-    ) -> None:
-        """Plan new values for the fields of an entity that exists."""
+    def overwrite(self, plan: Plan, entity: Incoming, found: Found, now: float) -> None:
+        """Plan new values for the fields of an entity that exists; Files keep their hashes."""
         fields = None
         if entity.fields:
             fields = orjson.dumps({**orjson.loads(found.fields), **entity.fields}).decode()
         plan.changed.append(
             (
-                None if summary is None else f"File:{summary.lower()}",
-                entity.summary if summary is None and not entity.hashes else summary,
+                entity.summary if entity.hashes is None else None,
                 entity.xid,
                 entity.rating,
                 entity.confidence,
@@ -211,9 +210,12 @@ class Writer:
             for one in sent:
                 plan.attributes.append((entity_id, *one, now))
         if entity.tags:
-            tags = self._store.tags
+            tags, owner_id = self._store.tags, self._owner_id
             for name in entity.tags:
-                plan.tags.append((entity_id, tags.tag(plan.connection, self._owner_id, name)))
+                known = tags.known.get((owner_id, name))
+                if known is None:
+                    known = tags.tag(plan.connection, owner_id, name)
+                plan.tags.append((entity_id, known))
         if labels:
             plan.labels.extend([(entity_id, label) for label in labels])
         if entity.occurrences:
