@@ -19,13 +19,16 @@ class Body(Protocol):
     @property
     def size(self) -> int | None:
         """Exact number of bytes, None if it is known only at the end."""
+        ...
 
     @property
     def replayable(self) -> bool:
         """Whether `blocks` can be asked for again."""
+        ...
 
     def blocks(self) -> AsyncIterator[bytes | memoryview]:
         """Give the bytes, from the beginning at every call."""
+        ...
 
 
 class BytesBody:

@@ -10,6 +10,7 @@ import anyio
 import pytest
 from aiohttp import web
 from aioresponses import aioresponses
+from support.leaks import held
 from support.servers import AUTH, NOW, ONCE, Stream, json_answer, text_answer
 
 from aiotcbatch.auth import TokenAuth
@@ -375,6 +376,48 @@ async def test_an_error_of_the_body_gets_out_as_it_is(serve, connect, naps, size
     assert (body.closed, naps) == (1, [])
 
 
+async def test_a_refusal_of_half_a_body_leaves_no_connection(serve_raw, connect):
+    """The rest of a body is not kept for a server that no longer reads, and the body is closed."""
+
+    class Slow(Stream):
+        async def blocks(self):
+            try:
+                for _ in range(256):
+                    yield bytes(2**20)
+            finally:
+                for _ in range(5):
+                    await anyio.lowlevel.checkpoint()
+                self.closed += 1
+
+    async def refuse(reader, writer):
+        await head_of(reader)
+        reader._transport.pause_reading()
+        writer.write(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")
+
+    url = await serve_raw(refuse)
+    before = held().sockets
+    body = Slow(size=2**28)
+    with pytest.raises(RequestRefusedError):
+        await connect(url).request("POST", "/v2/x", body=body)
+
+    assert body.closed == 1
+    await anyio.lowlevel.checkpoint()
+    assert len(held().sockets - before) <= 1
+
+
+async def test_a_body_without_end_is_stopped(serve, connect):
+    """A body that gives more than it said is stopped, not only regretted."""
+
+    class Endless(Stream):
+        async def blocks(self):
+            while True:
+                yield b"abc"
+
+    server = await serve(json_answer())
+    with pytest.raises(UsageError, match="a body of 4 bytes gave 6 bytes or more"):
+        await connect(server.url).request("PUT", "/v2/x", body=Endless(size=4))
+
+
 async def test_a_yes_to_half_a_body_is_none(serve_raw, connect):
     """A server that says yes before it has all did not take it."""
     waiting = anyio.Event()
@@ -531,7 +574,7 @@ async def test_repr_is_a_status_line_without_secrets(serve, connect):
 async def test_cookies_are_not_kept(serve, connect):
     """No request depends on the one before it."""
     server = await serve(json_answer(headers={"Set-Cookie": "a=b"}))
-    transport = connect(server.url)
+    transport = connect(server.url.replace("127.0.0.1", "localhost"))
     await transport.request("GET", "/v2/x")
     await transport.request("GET", "/v2/x")
 

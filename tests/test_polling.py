@@ -70,6 +70,15 @@ def test_a_job_like_the_last_ones_is_seen_sooner_with_fewer_looks(entities, dura
     assert known[-1] - duration <= 0.03 * duration + FLOOR + 1e-6
 
 
+@given(sizes, st.floats(1, 300))
+def test_the_likely_end_is_not_stepped_over(entities, duration):
+    """When the predicted end comes near, a look falls where it begins to be likely."""
+    likely = 0.9 * duration
+    times = looks(after([(entities, duration)]), 2 * duration, entities)
+
+    assert any(likely - 1e-6 <= time <= likely + MAX_FIRST + 1e-6 for time in times)
+
+
 def test_a_minute_takes_few_looks():
     """A known job of a minute is looked at some thirty times, an unknown one some sixty."""
     assert len(looks(after([(25_000, 60.0)]), 60.0, 25_000)) <= 35

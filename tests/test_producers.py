@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import functools
 import gzip
 import io
@@ -233,6 +234,48 @@ async def test_an_async_generator_is_closed_whatever_happens(threads, problem):
             pytest.fail("it was opened")
 
     assert closed == [True]
+
+
+async def test_an_async_generator_of_text_is_closed(threads):
+    """A generator that gives what is no content is not left in the middle."""
+    closed = []
+
+    async def text():
+        try:
+            yield "a"
+        finally:
+            closed.append(True)
+
+    with pytest.raises(ValidationError):
+        async with opened(text(), threads):
+            pytest.fail("it was opened")
+
+    assert closed == [True]
+
+
+async def test_a_late_read_does_not_move_the_file_under_the_next(threads):
+    """Two reads of one file, as when a request is cancelled and the next begins, do not mix."""
+    both = threading.Barrier(2)
+
+    class Slow(io.BytesIO):
+        def read(self, size=-1):
+            # Let the other thread seek in between, if it can.
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(0.02)
+            both.reset()
+            return super().read(size)
+
+    data = bytes(BLOCK_BYTES) + b"1" * BLOCK_BYTES + b"2" * BLOCK_BYTES
+    seen = []
+
+    async def use(body):
+        seen.append(await read(body))
+
+    async with opened(Slow(data), threads) as body, anyio.create_task_group() as tasks:
+        tasks.start_soon(use, body)
+        tasks.start_soon(use, body)
+
+    assert seen == [(data, BLOCK_BYTES)] * 2
 
 
 async def test_cancelling_a_stream_closes_it(threads):
