@@ -170,12 +170,12 @@ class Page:
 
 def _renderer() -> Renderer | None:
     try:
-        from aiotcbatch.sandbox.page.rendering import Renderer  # noqa: PLC0415  (optional)
+        from aiotcbatch.sandbox.page.rendering import renderer  # noqa: PLC0415  (optional)
     except ModuleNotFoundError as error:
         if error.name not in {"jinja2", "markupsafe"}:
             raise
         return None
-    return Renderer()
+    return renderer()
 
 
 def _asked(request: web.Request) -> Asked:

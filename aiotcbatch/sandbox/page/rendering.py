@@ -6,6 +6,7 @@ import hashlib
 import re
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from aiotcbatch.sandbox.store.browsing import Label
 
-__all__ = ["Asset", "Renderer"]
+__all__ = ["Asset", "Renderer", "renderer"]
 
 _CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -106,6 +107,12 @@ class Renderer:
     def _address(self, name: str) -> str:
         """Return where an asset is; the address changes with its content."""
         return f"/assets/{name}?{self.assets[name].tag}"
+
+
+@cache
+def renderer() -> Renderer:
+    """Return the one renderer that all sandboxes of a process share."""
+    return Renderer()
 
 
 def _asset(file: Any) -> Asset:

@@ -88,7 +88,8 @@
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    document.querySelector(".filters input[type=search], .find input").focus();
+    const near = document.querySelector(".filters input[type=search]");
+    (near ?? document.querySelector(".find input")).focus();
   });
   document.addEventListener("visibilitychange", () => (document.hidden ? rest() : listen()));
   addEventListener("pagehide", rest);
