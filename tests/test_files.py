@@ -9,7 +9,7 @@ import tracemalloc
 import anyio
 import pytest
 from aiohttp import web
-from support.servers import ONCE, in_turn, json_answer, text_answer
+from support.servers import ONCE, cancel_when, in_turn, json_answer, text_answer
 
 from aiotcbatch.auth import TokenAuth
 from aiotcbatch.contents import FileItem
@@ -293,6 +293,28 @@ async def test_halting_cancels_what_is_under_way(serve, connect):
     assert (closed, server.seen) == (["x-0"], [])
 
 
+@pytest.mark.parametrize("absent_halts", [True, False])
+async def test_a_group_that_is_not_there_halts_only_if_told_so(serve, connect, absent_halts):
+    """Where groups were refused before, their files are reported and the others go up."""
+    server = await serve(in_turn(text_answer("", status=404), OK))
+    upload = upload_files(
+        connect(server.url),
+        items(b"0", b"1"),
+        owner="o",
+        concurrency=1,
+        halt_on_error=True,
+        absent_halts=absent_halts,
+    )
+    if absent_halts:
+        with pytest.raises(FileUploadError, match="'x-0'"):
+            await upload
+        return
+    first, second = await upload
+
+    assert (first.uploaded, second.uploaded) == (False, True)
+    assert first.error.startswith("the group is not on the server: ")
+
+
 async def test_no_content_does_not_halt(serve, connect):
     """None is a way to say that there is no file, not a failure."""
     server = await serve(OK)
@@ -391,8 +413,9 @@ async def test_an_error_of_the_caller_gets_out_as_it_is(serve, connect, halt):
         await upload_files(transport, items(b"0"), owner="o", on_result=tell, halt_on_error=halt)
 
 
+@pytest.mark.parametrize("native", [False, True], ids=["scope", "task"])
 @pytest.mark.parametrize("form", ["path", "file", "made file", "stream"])
-async def test_cancelling_closes_what_was_opened(serve_raw, connect, tmp_path, form):
+async def test_cancelling_closes_what_was_opened(serve_raw, connect, tmp_path, form, native):
     """Cancelled in the middle of a body, our files are closed, and the user's are not."""
     stalled, lost = anyio.Event(), anyio.Event()
 
@@ -425,15 +448,11 @@ async def test_cancelling_closes_what_was_opened(serve_raw, connect, tmp_path, f
     }[form]()
     cancelled = anyio.Event()
     transport = connect(await serve_raw(server))
-    async with anyio.create_task_group() as tasks:
 
-        async def upload():
-            await upload_files(transport, items(content), owner="o")
+    async def upload():
+        await upload_files(transport, items(content), owner="o")
 
-        tasks.start_soon(upload)
-        await stalled.wait()
-        await anyio.wait_all_tasks_blocked()
-        tasks.cancel_scope.cancel()
+    await cancel_when(stalled, upload, native=native)
     cancelled.set()
     await lost.wait()
 

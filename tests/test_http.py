@@ -65,6 +65,26 @@ async def test_a_body_is_streamed_with_its_exact_length(serve, connect):
     assert (body.begun, body.closed) == (1, 1)
 
 
+async def test_a_body_may_be_any_async_iterator(serve, connect):
+    """Blocks need not come from a generator, which could be closed."""
+
+    class Pieces(Stream):
+        def blocks(self):
+            return self
+
+        async def __anext__(self):
+            if not self.rest:
+                raise StopAsyncIteration
+            return self.rest.pop(0)
+
+    server = await serve(json_answer())
+    body = Pieces(size=3)
+    body.rest = [b"a", b"bc"]
+    await connect(server.url).request("POST", "/v2/x", body=body)
+
+    assert server.seen[0].body == b"abc"
+
+
 async def test_a_body_of_unknown_size_is_chunked(serve, connect):
     """A body that does not know its size goes out in chunks."""
     server = await serve(json_answer())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 
 import anyio
 import pytest
 from support.leaks import held
-from support.servers import Stream
+from support.servers import Stream, cancel_when
 
 from aiotcbatch.http import RetryPolicy
 
@@ -67,23 +66,6 @@ async def sleep_long(seconds):
     await anyio.sleep_forever()
 
 
-async def run_until(stalled, request, *, native):
-    """Run a request until it stalls, and cancel it there, by its scope or its task."""
-    if native:
-        task = asyncio.ensure_future(request())
-        await stalled.wait()
-        await anyio.wait_all_tasks_blocked()
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled()
-        return
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(request)
-        await stalled.wait()
-        await anyio.wait_all_tasks_blocked()
-        tasks.cancel_scope.cancel()
-
-
 @pytest.mark.parametrize("native", [False, True], ids=["scope", "task"])
 @pytest.mark.parametrize("phase", PHASES)
 async def test_cancellation_leaves_nothing_behind(serve_raw, connect, phase, native):
@@ -102,7 +84,7 @@ async def test_cancellation_leaves_nothing_behind(serve_raw, connect, phase, nat
     async def request():
         await transport.request("GET", "/v2/x", body=body)
 
-    await run_until(server.stalled, request, native=native)
+    await cancel_when(server.stalled, request, native=native)
     server_side = len(held().sockets - before)
     server.cancelled.set()
     await server.lost.wait()
@@ -122,9 +104,9 @@ async def test_waiting_for_a_connection_can_be_cancelled(serve_raw, connect):
         await transport.request("GET", "/v2/x")
 
     async def queue_and_cancel():
-        await run_until(server.stalled, request, native=False)
+        await cancel_when(server.stalled, request, native=False)
 
-    await run_until(server.stalled, queue_and_cancel, native=False)
+    await cancel_when(server.stalled, queue_and_cancel, native=False)
     await server.lost.wait()
 
     assert (await transport.request("GET", "/v2/y")).ok

@@ -8,6 +8,7 @@ import functools
 import gzip
 import io
 import os
+import pathlib
 import tempfile
 import threading
 
@@ -18,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiotcbatch.errors import UsageError, ValidationError
-from aiotcbatch.producers import BLOCK_BYTES, SPOOL_BYTES, opened, produce
+from aiotcbatch.producers import BLOCK_BYTES, SPOOL_BYTES, is_read_once, opened, produce
 
 DATA = b"0123456789" * 100_000
 
@@ -142,6 +143,36 @@ async def test_a_file_is_read_from_where_it_stands_to_where_it_ends(threads, tmp
 
             assert [(await read(body))[0] for _ in range(2)] == [b"body", b"body"]
         assert not file.closed
+
+
+async def test_a_file_whose_upload_fails_is_put_back(threads):
+    """A file of the user's stands where it stood, so that another upload begins there."""
+    file = io.BytesIO(b"headbody")
+    file.read(4)
+    with pytest.raises(LookupError):
+        async with opened(file, threads) as body:
+            await read(body)
+            raise LookupError
+
+    assert file.read() == b"body"
+
+
+@pytest.mark.parametrize(
+    ("content", "once"),
+    [
+        (None, False),
+        (b"", False),
+        ("text", False),
+        (pathlib.Path("x"), False),
+        (lambda xid: "made", False),
+        (io.BytesIO(b""), False),
+        (Pipe(b""), True),
+        (Iterable(), True),
+    ],
+)
+def test_what_is_used_up_by_an_upload_is_known(content, once):
+    """Iterators and pipes are gone after one try, everything else can be tried again."""
+    assert is_read_once(content) is once
 
 
 async def test_a_file_behind_its_end_is_empty(threads):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.lowlevel
 from aiohttp import web
 
@@ -112,3 +113,22 @@ def in_turn(*handlers: Handler) -> Handler:
         return await (rest.pop(0) if len(rest) > 1 else rest[0])(request)
 
     return handler
+
+
+async def cancel_when(
+    moment: anyio.Event, call: Callable[[], Awaitable[object]], *, native: bool
+) -> None:
+    """Make a call, and cancel it once the moment has come, by its scope or its task."""
+    if native:
+        task = asyncio.ensure_future(call())
+        await moment.wait()
+        await anyio.wait_all_tasks_blocked()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        return
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await moment.wait()
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
