@@ -178,3 +178,9 @@ __all__ = [
     "Vulnerability",
     "generate_xid",
 ]
+
+# Users import from here, so this is where tracebacks and documentation say that things are.
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__
+generate_xid.__module__ = __name__

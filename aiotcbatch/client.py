@@ -54,7 +54,7 @@ class Client:
         settings: How to reach it, as one value.
         session: A session of your own, which is not closed here; its connector decides about TLS,
             connections and proxies.
-        **options: Fields of `Settings`, over those of `settings`.
+        **options: Fields of `Settings`, over those of ``settings``.
 
     Raises:
         ConfigurationError: When a setting cannot be right.

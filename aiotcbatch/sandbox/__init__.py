@@ -1,13 +1,12 @@
 """A local ThreatConnect, to develop, demonstrate and test against."""
 
 from aiotcbatch.sandbox.clock import Clock, ManualClock, SystemClock
-from aiotcbatch.sandbox.faults import (
+from aiotcbatch.sandbox.faults import Faults, Rule
+from aiotcbatch.sandbox.misbehaviour import (
     FailedJob,
     Fault,
-    Faults,
     Latency,
     Reset,
-    Rule,
     SlowDrip,
     Status,
     StuckJob,
@@ -22,6 +21,7 @@ from aiotcbatch.sandbox.faults import (
     unauthorized,
     unavailable,
 )
+from aiotcbatch.sandbox.replaying import Exchange, Replay
 from aiotcbatch.sandbox.sandbox import Sandbox
 from aiotcbatch.sandbox.settings import Owner, Settings, User
 from aiotcbatch.sandbox.snapshots import Snapshot
@@ -43,6 +43,7 @@ __all__ = [
     "Clock",
     "Counts",
     "Entity",
+    "Exchange",
     "FailedJob",
     "Fault",
     "Faults",
@@ -53,6 +54,7 @@ __all__ = [
     "Latency",
     "ManualClock",
     "Owner",
+    "Replay",
     "Reset",
     "Rule",
     "Sandbox",
@@ -79,3 +81,8 @@ __all__ = [
     "unauthorized",
     "unavailable",
 ]
+
+# Users import from here, so this is where tracebacks and documentation say that things are.
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__

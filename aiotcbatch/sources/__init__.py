@@ -16,3 +16,8 @@ from aiotcbatch.sources import attack
 from aiotcbatch.sources.mapping import Counts, GroupSink, SourceAttribute, SourceGroup
 
 __all__ = ["Counts", "GroupSink", "SourceAttribute", "SourceGroup", "attack"]
+
+# Users import from here, so this is where tracebacks and documentation say that things are.
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__

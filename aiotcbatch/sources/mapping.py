@@ -86,10 +86,10 @@ class SourceGroup:
 
     Attributes:
         type: ThreatConnect's group type, such as ``Intrusion Set``.
-        name: Its name, at most `MAX_NAME` characters.
+        name: Its name, at most 100 characters.
         xid: Its identity, the same at every load.
         attributes: Its attributes.
-        tags: Its tags, each once, at most `MAX_TAG` characters.
+        tags: Its tags, each once, at most 128 characters.
         associations: Xids of groups that it is associated with. A source yields those before it.
         file_name: For a Document or Report, the name of its file.
         file_content: For a Document or Report, asked for the content when it is uploaded.

@@ -38,7 +38,7 @@ Report's is ``mitre-attack:report:<uuid of the group>``. Xids must be unique ove
 ThreatConnect instance: give another ``namespace`` to hold ATT&CK in a second owner.
 
 What ATT&CK has withdrawn (revoked, deprecated, replaced) is left out unless it is asked for. What
-was left out, and why, is counted in `Attack.statistics`.
+was left out, and why, is counted in ``Attack.statistics``.
 """
 
 from __future__ import annotations

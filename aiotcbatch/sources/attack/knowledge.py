@@ -49,7 +49,7 @@ class Attack:
         Add everything to a batch, where the caller may go on with each group under its xid.
 
         It takes about a tenth of a second. To stay more responsive than that, or to show progress,
-        add `groups` one by one: each has an ``add_to()`` of its own.
+        add ``groups`` one by one: each has an ``add_to()`` of its own.
 
         Args:
             batch: A `Batch`, or anything else with ``add_group()``.

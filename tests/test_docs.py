@@ -1,0 +1,149 @@
+"""What the documentation says is so."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from support import documents
+from support.differences import EXAMPLES, RULES
+from support.documents import PAGES, ROOT, blocks, commands
+
+from aiotcbatch.cli.app import cli
+from aiotcbatch.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+_DIFFERENCES = ROOT / "docs" / "explanation" / "differences-from-tcex.md"
+_FROM_TCEX = ROOT / "docs" / "how-to" / "coming-from-tcex.md"
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+async def test_every_block_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of a page run in their order against a fresh sandbox, and print what it shows."""
+    monkeypatch.chdir(tmp_path)
+    async with Sandbox(owners=["MyOrg"]) as sandbox:
+        environment = {**sandbox.environment, "TC_OWNER": "MyOrg"}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        await documents.run(page, environment, {"sandbox": sandbox, "__name__": "__main__"})
+
+
+def test_a_wrong_block_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks are seen in their order, with their lines."""
+    monkeypatch.setattr(documents, "ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("# Title\n\n```python\nprint(1)\n```\n\n```text\n2\n```\n", "utf-8")
+
+    assert [(block.language, block.line) for block in blocks(page)] == [("python", 3), ("text", 7)]
+
+
+async def test_wrong_output_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that shows what is not printed fails."""
+    monkeypatch.setattr(documents, "ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(1)\n```\n\n```text\n2\n```\n", "utf-8")
+
+    with pytest.raises(AssertionError, match=r"page\.md:5"):
+        await documents.run(page, {}, {})
+
+
+_COMMANDS = [
+    pytest.param(words, id=f"{_name(block.page)}:{block.line} {' '.join(words)}")
+    for page in PAGES
+    for block in blocks(page)
+    if block.language == "console"
+    for words in commands(block)
+]
+
+
+@pytest.mark.parametrize("words", _COMMANDS)
+def test_every_command_is_right(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands, options and arguments are those that the command line knows."""
+    monkeypatch.setenv("TC_OWNER", "MyOrg")
+    context = click.Context(cli, info_name="aiotcbatch")
+    command = cli.get_command(context, words[1])
+    assert command is not None
+
+    with suppress(click.exceptions.Exit):  # by --help; what is wrong raises a UsageError
+        assert command.make_context(words[1], words[2:], parent=context).command is command
+
+
+@pytest.fixture(scope="module")
+def readme_command() -> ModuleType:
+    """Load what .ci/run uses to read the README."""
+    spec = importlib.util.spec_from_file_location(
+        "readme_command", ROOT / ".ci" / "readme_command.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("which", ["demo", "tests"])
+def test_readme_has_both_commands(readme_command: ModuleType, which: str) -> None:
+    """Each of the two commands sets up everything by itself, and is there once."""
+    command = readme_command.command(which, (ROOT / "README.md").read_text("utf-8"))
+
+    assert ".venv/bin/pip install" in command
+
+
+def test_ci_runs_the_command_of_the_readme() -> None:
+    """The tests of CI are started by the README's own words."""
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+
+    assert ".ci/readme_command.py tests" in script
+    assert "bin/pytest" not in script
+
+
+_LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link to a file of the project leads to one that is there."""
+    targets = _LINK.findall(page.read_text("utf-8"))
+
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("title", [found.title for found in (*RULES, *EXAMPLES)])
+def test_every_difference_is_told(title: str) -> None:
+    """What is different from TcEx on purpose is in the documentation."""
+    assert title in _DIFFERENCES.read_text("utf-8").replace("`", "")
+
+
+def test_every_call_of_tcex_is_told() -> None:
+    """The page for those who come from TcEx has every public name of its batch."""
+    from support.tcex import Batch  # noqa: PLC0415 (it takes seconds to import)
+
+    names = [name for name in dir(Batch) if not name.startswith("_")]
+    told = set(re.findall(r"[a-z_0-9]+", _FROM_TCEX.read_text("utf-8")))
+
+    assert [name for name in names if name not in told] == []
+
+
+_SENTENCES = re.compile(r"[a-z)`][.?!] [A-Z`]")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_one_sentence_a_line(page: Path) -> None:
+    """Each sentence has a line of its own, so that changes read well."""
+    text = re.sub(r"(?ms)^(`{3,}).*?^\1$", "", page.read_text("utf-8"))
+    found = [line for line in text.splitlines() if _SENTENCES.search(line)]
+
+    assert [line for line in found if not line.startswith("|")] == []
