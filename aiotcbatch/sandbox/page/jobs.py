@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["JobCard", "Step", "card", "timeline"]
 
+#: A job with fewer entities says nothing about how fast it goes.
+_FEW = 100
+
 
 @dataclass(frozen=True, slots=True)
 class JobCard:
@@ -59,7 +62,9 @@ class JobCard:
     def speed(self) -> float | None:
         """Entities in a second, None while that says nothing."""
         done = self.counts.success + self.counts.error
-        return done / self.seconds if self.over and done and self.seconds else None
+        if not self.over or not self.seconds or done < _FEW:
+            return None
+        return done / self.seconds
 
 
 @dataclass(frozen=True, slots=True)

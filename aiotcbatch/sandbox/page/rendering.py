@@ -63,7 +63,7 @@ class Renderer:
     """
 
     def __init__(self) -> None:
-        here = resources.files(__package__)
+        here = resources.files("aiotcbatch.sandbox.page")
         sources = {file.name: file.read_text("utf-8") for file in (here / "templates").iterdir()}
         self.assets = {file.name: _asset(file) for file in (here / "assets").iterdir()}
         self._templates = Environment(

@@ -35,11 +35,11 @@ def test_every_outcome_is_seen(good: int, bad: int, left: int, share: float) -> 
 
 def test_a_completed_job_is_whole_and_has_a_speed() -> None:
     """A job that is over fills its bar, and tells how fast it went."""
-    counts = Counts(success_groups=10)
+    counts = Counts(success_groups=1000)
     done = job(State.COMPLETED, started=100.0, completed=102.0, counts=counts)
     card = jobs.card(done, None, 500.0)
 
-    assert (card.bars, card.seconds, card.speed) == ((("ok", 0.0, 100.0),), 2.0, 5.0)
+    assert (card.bars, card.seconds, card.speed) == ((("ok", 0.0, 100.0),), 2.0, 500.0)
     assert (card.over, card.good) == (True, True)
 
 
