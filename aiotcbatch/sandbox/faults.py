@@ -18,313 +18,35 @@ job itself.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Protocol
-
-from aiohttp import web
+from typing import TYPE_CHECKING
 
 from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.sandbox.misbehaviour import (
+    FailedJob,
+    Latency,
+    Reset,
+    SlowDrip,
+    StuckJob,
+    Truncated,
+    WrongContentType,
+    WrongShape,
+    bad_gateway,
+    forbidden,
+    internal_error,
+    rate_limited,
+    storage_full,
+    unauthorized,
+    unavailable,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable
 
-    from aiotcbatch.sandbox.clock import Clock
+    from aiotcbatch.sandbox.misbehaviour import Fault
 
-__all__ = [
-    "FailedJob",
-    "Fault",
-    "Faults",
-    "Latency",
-    "Reset",
-    "Rule",
-    "SlowDrip",
-    "Status",
-    "StuckJob",
-    "Truncated",
-    "WrongContentType",
-    "WrongShape",
-    "bad_gateway",
-    "forbidden",
-    "internal_error",
-    "rate_limited",
-    "storage_full",
-    "unauthorized",
-    "unavailable",
-]
-
-
-class Fault(Protocol):
-    """Something that goes wrong with one request."""
-
-    async def apply(
-        self,
-        request: web.Request,
-        answer: Callable[[], Awaitable[web.StreamResponse]],
-        clock: Clock,
-    ) -> web.StreamResponse:
-        """
-        Answer in the place of the endpoint.
-
-        Args:
-            request: The request.
-            answer: What the endpoint would do.
-            clock: The sandbox's time.
-        """
-
-
-@dataclass(frozen=True)
-class Latency:
-    """The answer takes so many seconds longer."""
-
-    seconds: float
-
-    async def apply(
-        self,
-        request: web.Request,  # noqa: ARG002  (as all faults)
-        answer: Callable[[], Awaitable[web.StreamResponse]],
-        clock: Clock,
-    ) -> web.StreamResponse:
-        """Wait, then answer as usual."""
-        await clock.sleep(self.seconds)
-        return await answer()
-
-
-@dataclass(frozen=True)
-class Reset:
-    """
-    The connection breaks.
-
-    Attributes:
-        after_done: Whether the request is carried out first, and only its answer is lost.
-        after_bytes: Otherwise, how much of the request's body is read before.
-    """
-
-    after_done: bool = False
-    after_bytes: int = 0
-
-    async def apply(
-        self,
-        request: web.Request,
-        answer: Callable[[], Awaitable[web.StreamResponse]],
-        clock: Clock,  # noqa: ARG002  (as all faults)
-    ) -> web.StreamResponse:
-        """Break the connection, before or after the request was carried out."""
-        if self.after_done:
-            await answer()
-        left = self.after_bytes
-        while left > 0 and not self.after_done:
-            piece = await request.content.read(min(left, 1 << 16))
-            if not piece:
-                break
-            left -= len(piece)
-        abort(request)
-        return web.Response(status=500)
-
-
-@dataclass(frozen=True)
-class Status:
-    """
-    Another answer comes instead, and the request is not carried out.
-
-    Attributes:
-        status: The HTTP status.
-        body: The body.
-        content_type: What the body is said to be.
-        headers: Further headers.
-        read_body: Whether the request's body is read to its end first.
-    """
-
-    status: int
-    body: bytes = b""
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    read_body: bool = True
-
-    async def apply(
-        self,
-        request: web.Request,
-        answer: Callable[[], Awaitable[web.StreamResponse]],  # noqa: ARG002  (it is not asked)
-        clock: Clock,  # noqa: ARG002  (as all faults)
-    ) -> web.StreamResponse:
-        """Give the other answer."""
-        if self.read_body:
-            async for _ in request.content.iter_any():
-                pass
-        headers = {"Content-Type": self.content_type, **self.headers}
-        return web.Response(status=self.status, body=self.body, headers=headers)
-
-
-@dataclass(frozen=True)
-class Truncated:
-    """
-    The answer breaks off, though its length was announced.
-
-    Attributes:
-        keep: Which part of the body comes, from 0 to 1.
-    """
-
-    keep: float = 0.5
-
-    async def apply(
-        self,
-        request: web.Request,
-        answer: Callable[[], Awaitable[web.StreamResponse]],
-        clock: Clock,  # noqa: ARG002  (as all faults)
-    ) -> web.StreamResponse:
-        """Carry the request out, and break off in the middle of the answer."""
-        made = await answer()
-        body = _body(made)
-        response = web.StreamResponse(status=made.status, headers=made.headers)
-        response.content_length = len(body)
-        await response.prepare(request)
-        await response.write(body[: int(len(body) * self.keep)])
-        abort(request)
-        return response
-
-
-@dataclass(frozen=True)
-class SlowDrip:
-    """
-    The answer comes in small pieces.
-
-    Attributes:
-        piece: Bytes in one piece.
-        pause: Seconds between two of them.
-    """
-
-    piece: int = 1
-    pause: float = 0.1
-
-    async def apply(
-        self,
-        request: web.Request,
-        answer: Callable[[], Awaitable[web.StreamResponse]],
-        clock: Clock,
-    ) -> web.StreamResponse:
-        """Carry the request out, and answer slowly."""
-        made = await answer()
-        body = _body(made)
-        response = web.StreamResponse(status=made.status, headers=made.headers)
-        response.content_length = len(body)
-        await response.prepare(request)
-        for start in range(0, len(body), self.piece):
-            await response.write(body[start : start + self.piece])
-            await clock.sleep(self.pause)
-        return response
-
-
-@dataclass(frozen=True)
-class WrongContentType:
-    """The answer is as usual, but is said to be something else."""
-
-    content_type: str = "text/html"
-
-    async def apply(
-        self,
-        request: web.Request,  # noqa: ARG002  (as all faults)
-        answer: Callable[[], Awaitable[web.StreamResponse]],
-        clock: Clock,  # noqa: ARG002  (as all faults)
-    ) -> web.StreamResponse:
-        """Carry the request out, and misname the answer."""
-        made = await answer()
-        made.headers["Content-Type"] = self.content_type
-        return made
-
-
-@dataclass(frozen=True)
-class WrongShape:
-    """The request is carried out, but its answer is other JSON than expected."""
-
-    body: bytes = b"[]"
-
-    async def apply(
-        self,
-        request: web.Request,  # noqa: ARG002  (as all faults)
-        answer: Callable[[], Awaitable[web.StreamResponse]],
-        clock: Clock,  # noqa: ARG002  (as all faults)
-    ) -> web.StreamResponse:
-        """Carry the request out, and answer with something else."""
-        made = await answer()
-        return web.Response(status=made.status, body=self.body, content_type="application/json")
-
-
-@dataclass(frozen=True)
-class StuckJob:
-    """The job runs and never completes, until `Sandbox.release_jobs`; others go on."""
-
-
-@dataclass(frozen=True)
-class FailedJob:
-    """
-    The job completes with an error about the whole document, and nothing of it is stored.
-
-    Attributes:
-        code: The error's code.
-        reason: The error's text.
-    """
-
-    code: str = "0x1004"
-    reason: str = "An unknown error occurred"
-
-
-def unauthorized(message: str = "Unauthorized") -> Status:
-    """Return a 401 in the form of v2."""
-    return Status(401, _failure(message))
-
-
-def forbidden(message: str = "Access Denied") -> Status:
-    """Return a 403 in the form of v2."""
-    return Status(403, _failure(message))
-
-
-def rate_limited(retry_after: float | str | None = 1) -> Status:
-    """Return a 429, with Retry-After in seconds or as a date, or without."""
-    return Status(429, _failure("Too many requests"), headers=_retry_after(retry_after))
-
-
-def internal_error(message: str = "An unknown error occurred") -> Status:
-    """Return a 500 in the form of v2."""
-    return Status(500, _failure(message))
-
-
-def bad_gateway() -> Status:
-    """Return a 502 with the HTML of a proxy."""
-    page = b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
-    return Status(502, page, "text/html")
-
-
-def unavailable(retry_after: float | str | None = None) -> Status:
-    """Return a 503, with Retry-After in seconds or as a date, or without."""
-    headers = _retry_after(retry_after)
-    return Status(503, b"Service Unavailable", "text/plain", headers)
-
-
-def storage_full() -> Status:
-    """Return the refusal of a file for which there is no room."""
-    return Status(
-        400, _failure("There is insufficient document storage allocated to this account.")
-    )
-
-
-def _failure(message: str) -> bytes:
-    return f'{{"status":"Failure","message":"{message}"}}'.encode()
-
-
-def _retry_after(value: float | str | None) -> dict[str, str]:
-    return {} if value is None else {"Retry-After": str(value)}
-
-
-def _body(answer: web.StreamResponse) -> bytes:
-    """Return the bytes of an answer that is not sent yet; those of a large file are not at hand."""
-    body = getattr(answer, "body", None)
-    return body if isinstance(body, bytes) else b""
-
-
-def abort(request: web.Request) -> None:
-    """Break the connection at once."""
-    if request.transport is not None:
-        request.transport.abort()
+__all__ = ["Faults", "Rule", "parse"]
 
 
 @dataclass

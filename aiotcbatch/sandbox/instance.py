@@ -47,6 +47,20 @@ class Instance:
         self.settings = settings
         self.clock = clock
         self.faults = faults
-        #: Awaited before a job is seen to start or to complete, with its id and that word.
-        self.on_job: Callable[[int, str], Awaitable[None]] | None = None
+        #: Awaited for the time at which something happens, in the place of the clock.
+        self.chronicle: Callable[[str], Awaitable[float]] | None = None
         self.worker = Worker(self)
+
+    async def moment(self, what: str) -> float:
+        """
+        Return the time at which something happens, now.
+
+        Every time that is stored or answered comes from here, so that a replay can put everything
+        that happens back into its order.
+
+        Args:
+            what: What happens, such as ``job 3 completed``.
+        """
+        if self.chronicle is not None:
+            return await self.chronicle(what)
+        return self.clock.time()

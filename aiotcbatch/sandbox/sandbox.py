@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import secrets
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import anyio
-from aiohttp import web
+import anyio.to_thread
 
 from aiotcbatch.auth import HmacAuth
-from aiotcbatch.errors import ClosedError, ConfigurationError
+from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.sandbox import views
 from aiotcbatch.sandbox.access import Gate
 from aiotcbatch.sandbox.catalog import Catalog
 from aiotcbatch.sandbox.clock import SystemClock
-from aiotcbatch.sandbox.face import app
 from aiotcbatch.sandbox.face.tokens import TOKEN_PATH
 from aiotcbatch.sandbox.faults import Faults
+from aiotcbatch.sandbox.hosting import Host
 from aiotcbatch.sandbox.instance import Instance
+from aiotcbatch.sandbox.recording import Recorder
 from aiotcbatch.sandbox.settings import Owner, Settings, User
 from aiotcbatch.sandbox.snapshots import Snapshot
 from aiotcbatch.sandbox.store import jobs as job_table
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
+    from aiohttp import web
+
     from aiotcbatch.sandbox.clock import Clock
     from aiotcbatch.sandbox.store.reading import Entity
     from aiotcbatch.sandbox.vocabulary import (
@@ -45,11 +46,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["Sandbox"]
-
-#: Seconds that requests in work get to end when the sandbox is closed.
-_GRACE = 1.0
-#: The longest request line and header, so that long queries come through.
-_LONGEST_LINE = 1 << 16
 
 
 class Sandbox:
@@ -77,6 +73,7 @@ class Sandbox:
         token: The user's token, made up when "".
         seed: Makes everything that is made up the same in every run.
         clock: Where the time comes from.
+        record: A file to write everything into that clients send and are answered.
         indicator_types: Custom indicator types.
         attribute_types: Attribute types beside the default ones.
         association_types: Association types beside the default ones.
@@ -99,6 +96,7 @@ class Sandbox:
         token: str = "",
         seed: int | None = None,
         clock: Clock | None = None,
+        record: str | os.PathLike[str] | None = None,
         indicator_types: Iterable[IndicatorType] = (),
         attribute_types: Iterable[AttributeType] = (),
         association_types: Iterable[AssociationType] = (),
@@ -107,9 +105,6 @@ class Sandbox:
         routes: Iterable[web.AbstractRouteDef] = (),
         **limits: Any,
     ) -> None:
-        self._host = host
-        self._port = port
-        self._routes = tuple(routes)
         self._first_settings = _settings(settings, limits)
         self._user = _first_user(seed, access_id, secret_key, token)
         path = None if db == ":memory:" else Path(db)
@@ -127,29 +122,19 @@ class Sandbox:
             Faults(seed),
         )
         self._snapshots: list[Snapshot] = []
-        self._life: asyncio.Task[None] | None = None
-        self._stop: asyncio.Event | None = None
-        self._open = False
+        recorder = None
+        if record is not None:
+            recorder = self._instance.clock = Recorder(Path(record), self._instance.clock)
+        self._host = Host(self._instance, (host, port), routes, recorder, self._close)
 
     def __repr__(self) -> str:
         """Show where it listens and what it holds."""
-        where = self.api_url if self._open else "closed"
+        where = self.api_url if self._host.listening else "closed"
         return f"<Sandbox {where}, {self._instance.worker.waiting} jobs waiting>"
 
     async def __aenter__(self) -> Self:
         """Open the store, start the worker and listen."""
-        if self._life is not None:
-            raise ClosedError("a sandbox can be entered once")
-        self._stop = asyncio.Event()
-        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # The one task that owns all others: a task group of the caller's would have to be left by
-        # the task that entered it, and fixtures do not.
-        self._life = asyncio.get_running_loop().create_task(self._live(started, self._stop))
-        try:
-            await started
-        except BaseException:
-            await self.aclose()
-            raise
+        await self._host.start()
         return self
 
     async def __aexit__(
@@ -163,71 +148,19 @@ class Sandbox:
 
     async def aclose(self) -> None:
         """Stop listening, stop the worker and close the store; closing twice is harmless."""
-        if self._life is None or self._stop is None:
-            return
-        self._stop.set()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([self._life])
-        if not self._life.cancelled():
-            self._life.result()
-
-    async def _live(self, started: asyncio.Future[None], stop: asyncio.Event) -> None:
-        """Be there until told to stop; every task and socket belongs to this one."""
-        instance = self._instance
-        runner: web.AppRunner | None = None
-        try:
-            await anyio.to_thread.run_sync(instance.store.open)
-            await self._resume_jobs()
-            runner = await self._listen()
-            self._open = True
-            if not started.cancelled():  # else who opened it has given up, and it ends at once
-                started.set_result(None)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(instance.worker.run)
-                await stop.wait()
-                await runner.cleanup()
-                tasks.cancel_scope.cancel()
-        except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)
-        finally:
-            self._open = False
-            with anyio.CancelScope(shield=True):
-                if runner is not None:
-                    await runner.cleanup()
-                await anyio.to_thread.run_sync(self._close)
+        await self._host.stop()
 
     def _close(self) -> None:
         for snapshot in self._snapshots:
             snapshot.close()
-        self._instance.store.close()
-
-    async def _listen(self) -> web.AppRunner:
-        runner = web.AppRunner(
-            app.build(self._instance, routes=self._routes),
-            access_log=None,
-            shutdown_timeout=_GRACE,
-            max_line_size=_LONGEST_LINE,
-            max_field_size=_LONGEST_LINE,
-        )
-        try:
-            await runner.setup()
-            site = web.TCPSite(runner, self._host, self._port, backlog=512)
-            await site.start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._port = runner.addresses[0][1]
-        return runner
 
     # Where it is ----------------------------------------------------------------------------
 
     @property
     def api_url(self) -> str:
         """The base of all API paths."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/api"
+        host, port = self._host.address
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/api"
 
     @property
     def access_id(self) -> str:
@@ -367,11 +300,7 @@ class Sandbox:
         await instance.worker.halt()
         await instance.store.database.run(snapshot.put_back, instance.store)
         instance.worker.forget()
-        await self._resume_jobs()
-
-    async def _resume_jobs(self) -> None:
-        for job_id in await self._instance.store.database.run(job_table.waiting):
-            self._instance.worker.enqueue(job_id)
+        await self._host.resume_jobs()
 
     def in_thread(self) -> SandboxThread:
         """Return it as a plain context manager that runs it in a thread of its own."""

@@ -13,7 +13,7 @@ from aiotcbatch.sandbox.engine import config as job_config
 from aiotcbatch.sandbox.engine.batch import Readers
 from aiotcbatch.sandbox.engine.report import Report
 from aiotcbatch.sandbox.engine.run import Run
-from aiotcbatch.sandbox.faults import StuckJob
+from aiotcbatch.sandbox.misbehaviour import StuckJob
 from aiotcbatch.sandbox.store import jobs
 from aiotcbatch.sandbox.store.jobs import State
 
@@ -143,8 +143,7 @@ class Worker:
         if job is None or job.state is State.COMPLETED:
             return job
         self.remember(job)
-        await self._tell(job_id, "started")
-        began = self._instance.clock.time()
+        began = await self._instance.moment(f"job {job_id} started")
         job.started = job.started or began
         job.state = State.RUNNING
         fault = self._instance.faults.of_job()
@@ -156,8 +155,7 @@ class Worker:
             await database.run(_fail, job, fault.code, fault.reason)
         else:
             await self._work(job, began)
-        await self._tell(job_id, "completed")
-        job.completed = self._instance.clock.time()
+        job.completed = await self._instance.moment(f"job {job_id} completed")
         self.busy += job.completed - began
         job.state = State.COMPLETED
         await self._finish(job)
@@ -174,10 +172,6 @@ class Worker:
         finally:
             self._runs.pop(job.id, None)
 
-    async def _tell(self, job_id: int, event: str) -> None:
-        if self._instance.on_job is not None:
-            await self._instance.on_job(job_id, event)
-
     async def _prepare(self, job: Job) -> Run:
         database = self._instance.store.database
         body, file = await database.run(jobs.body, job.id)
@@ -193,7 +187,6 @@ class Worker:
             instance.catalog,
             self._readers,
             instance.settings,
-            instance.clock,
             job,
             config,
             body,
@@ -211,7 +204,8 @@ class Worker:
             chunk = instance.settings.chunk
             if rate is not None:
                 chunk = max(1, min(chunk, int(rate * _SLICE)))
-            number = await instance.store.database.run(run.step, chunk)
+            now = await instance.moment(f"job {run.job.id} goes on")
+            number = await instance.store.database.run(run.step, chunk, now)
             done += number
             self.entities += number
             if rate is not None and number:

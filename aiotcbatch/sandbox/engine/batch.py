@@ -11,7 +11,6 @@ from aiotcbatch.sandbox.engine.indicators import IndicatorReader
 
 if TYPE_CHECKING:
     from aiotcbatch.sandbox.catalog import Catalog
-    from aiotcbatch.sandbox.clock import Clock
     from aiotcbatch.sandbox.engine.associations import Resolver
     from aiotcbatch.sandbox.engine.config import Config
     from aiotcbatch.sandbox.engine.report import Report
@@ -59,7 +58,6 @@ class Context:
     store: Store
     catalog: Catalog
     settings: Settings
-    clock: Clock
     config: Config
     owner_id: int
     readers: Readers

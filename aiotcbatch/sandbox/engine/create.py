@@ -39,17 +39,24 @@ class Creator:
         self._ready: list[Incoming] = []
         self._names: set[str] = set()
         self._first = 0
+        self._now = 0.0
         #: Entities whose links are still to be written.
         self.linked: list[Incoming] = []
 
-    def process(self, connection: Connection, batch: list[Item]) -> None:
+    def process(self, connection: Connection, batch: list[Item], now: float) -> None:
         """
         Write a run of elements of one section.
+
+        Args:
+            connection: The database.
+            batch: The elements.
+            now: The time.
 
         Raises:
             StopError: The job stops at one of them.
         """
         self._first = batch[0].position
+        self._now = now
         section = batch[0].section
         read = self._context.readers.of(section).read
         limit = self._context.settings.max_indicators if section == "indicator" else None
@@ -96,7 +103,7 @@ class Creator:
         missing = len(ready) - len(found)
         next_id = self._context.store.take_ids(connection, missing) if missing else 0
         room = self._room(connection, ready[0].section)
-        now = self._context.clock.time()
+        now = self._now
         plan = Plan(connection)
         halt = self._context.config.halt
         for entity in ready:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aiotcbatch.sandbox.catalog import Catalog
-    from aiotcbatch.sandbox.clock import Clock
     from aiotcbatch.sandbox.engine.batch import Readers
     from aiotcbatch.sandbox.engine.config import Config
     from aiotcbatch.sandbox.settings import Settings
@@ -44,7 +43,6 @@ class Run:
         catalog: The types of the instance.
         readers: What reads groups and indicators of these types.
         settings: Its limits.
-        clock: The time.
         job: The job.
         config: Its configuration, checked.
         body: Its document.
@@ -56,7 +54,6 @@ class Run:
         catalog: Catalog,
         readers: Readers,
         settings: Settings,
-        clock: Clock,
         job: Job,
         config: Config,
         body: bytes,
@@ -68,7 +65,6 @@ class Run:
             store=store,
             catalog=catalog,
             settings=settings,
-            clock=clock,
             config=config,
             owner_id=owner_id,
             readers=readers,
@@ -107,13 +103,14 @@ class Run:
             if item.section != "association" and not self._context.config.delete:
                 self._find_again(connection, item, failed)
 
-    def step(self, connection: Connection, limit: int) -> int:
+    def step(self, connection: Connection, limit: int, now: float) -> int:
         """
         Do the next part of the job.
 
         Args:
             connection: The database, in a transaction.
             limit: The most elements to do.
+            now: The time.
 
         Returns:
             How many were done. When there is nothing left, `over` is true.
@@ -121,7 +118,7 @@ class Run:
         done = 0
         try:
             if not self._read:
-                done = self._advance(connection, limit)
+                done = self._advance(connection, limit, now)
             elif self._creator.linked:
                 self._link(connection, limit)
             else:
@@ -138,12 +135,12 @@ class Run:
         """Whether all is done."""
         return self.job.position == ALL_DONE
 
-    def _advance(self, connection: Connection, limit: int) -> int:
+    def _advance(self, connection: Connection, limit: int, now: float) -> int:
         """Read the next elements of one section and do what they ask for."""
         batch = self._next(limit)
         if batch:
             try:
-                self._process(connection, batch)
+                self._process(connection, batch, now)
             except StopError as stop:
                 self._report.leave_out(self._rest(batch[stop.index + 1 :]))
                 raise
@@ -173,13 +170,13 @@ class Run:
             self._fault = fault
         return batch
 
-    def _process(self, connection: Connection, batch: list[Item]) -> None:
+    def _process(self, connection: Connection, batch: list[Item], now: float) -> None:
         if batch[0].section == "association":
             self._joiner.process(connection, batch)
         elif self._context.config.delete:
             self._remover.process(connection, batch)
         else:
-            self._creator.process(connection, batch)
+            self._creator.process(connection, batch, now)
 
     def _link(self, connection: Connection, limit: int) -> None:
         linked = self._creator.linked

@@ -88,7 +88,9 @@ def _frame(instance: Instance) -> Middleware:
         except ConnectionError:  # the client is gone in the middle of its request
             answer = answers.failure(400, "The request was not properly formed")
         if not answer.prepared:
-            answer.headers.setdefault("Date", formatdate(instance.clock.time(), usegmt=True))
+            if "Date" not in answer.headers:
+                now = await instance.moment("request")
+                answer.headers["Date"] = formatdate(now, usegmt=True)
             answer.headers.setdefault("Server", "aiotcbatch-sandbox")
         return answer
 

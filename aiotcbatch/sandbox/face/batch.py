@@ -186,12 +186,13 @@ class BatchFace:
 
     async def _new(self, owner: str, value: dict[str, Any]) -> Job:
         instance = self._instance
-        job = await instance.store.database.run(jobs.create, owner, value, instance.clock.time())
+        now = await instance.moment("created")
+        job = await instance.store.database.run(jobs.create, owner, value, now)
         instance.worker.remember(job)
         return job
 
     async def _attach(self, job: Job, body: Received, *, inline: bool = False) -> bool:
-        now = self._instance.clock.time()
+        now = await self._instance.moment("queued")
         done = await self._instance.store.database.run(
             jobs.attach, job.id, body, now, inline=inline
         )

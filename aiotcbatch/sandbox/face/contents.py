@@ -95,11 +95,12 @@ class ContentsFace:
             await _discard(request)
             return answers.failure(401, "The file already exists")
         body = await self._receive(request, place)
+        now = await self._instance.moment("stored")
         old = await store.database.run(
             contents.put,
             place,
             body,
-            self._instance.clock.time(),
+            now,
             settings.storage_limit,
             request.query.get("filename"),
         )
@@ -141,7 +142,8 @@ class ContentsFace:
         """Give a large file piece by piece, each read in a worker thread."""
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
         response.content_length = place.size
-        response.headers["Date"] = formatdate(self._instance.clock.time(), usegmt=True)
+        now = await self._instance.moment("sent")
+        response.headers["Date"] = formatdate(now, usegmt=True)
         await response.prepare(request)
         path = self._instance.store.spool.path(file)
         async with await anyio.open_file(path, "rb") as source:

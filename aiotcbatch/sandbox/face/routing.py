@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
@@ -52,13 +53,20 @@ def guarded(
         return await fault.apply(request, partial(answer, request), instance.clock)
 
     async def answer(request: web.Request) -> web.StreamResponse:
+        now = await instance.moment("request")
+        made = await admit(request, now)
+        if not made.prepared:
+            made.headers["Date"] = formatdate(now, usegmt=True)
+        return made
+
+    async def admit(request: web.Request, now: float) -> web.StreamResponse:
         try:
             user = instance.gate.check(
                 request.headers.get("Authorization"),
                 request.headers.get("Timestamp"),
                 request.raw_path,
                 request.method,
-                instance.clock.time(),
+                now,
                 instance.settings.clock_window,
             )
         except DeniedError as error:

@@ -37,11 +37,12 @@ class TokensFace:
 
     async def issue(self, _: web.Request, user: User) -> web.Response:
         """Give a signed request's user a token."""
-        return answers.json({"data": self._instance.gate.issue(user, self._instance.clock.time())})
+        now = await self._instance.moment("token")
+        return answers.json({"data": self._instance.gate.issue(user, now)})
 
     async def renew(self, request: web.Request) -> web.Response:
         """Give a new token for an expired one; the expired one is all the credentials there are."""
-        gate, now = self._instance.gate, self._instance.clock.time()
+        gate, now = self._instance.gate, await self._instance.moment("token")
         token = gate.renew(request.query.get("expiredToken", ""), now)
         if token is None:
             return answers.json({"success": False, "message": "Unauthorized"}, 401)
