@@ -27,7 +27,10 @@ What can go wrong, as one tree that is cut by what the caller can do about it.
     ├── JobError                 a batch job did not do its work
     │   ├── PollTimeoutError     it did not complete in time; it may still
     │   └── CriticalError        the server gave up on the whole document
-    └── FileUploadError          a file's content did not arrive
+    ├── FileUploadError          a file's content did not arrive
+    └── JournalError             the journal cannot be written or read: look at the disk
+        ├── JournalLockedError   it is in use: end that first, or name another file
+        └── JournalDamagedError  it is not as it was written: salvage it
 
 An exception that leaves ``submit()`` carries in `AiotcbatchError.partial` what had been done until
 then.
@@ -58,6 +61,9 @@ __all__ = [
     "ErrorCode",
     "FileUploadError",
     "JobError",
+    "JournalDamagedError",
+    "JournalError",
+    "JournalLockedError",
     "NotFoundError",
     "PollTimeoutError",
     "RateLimitedError",
@@ -261,6 +267,41 @@ class FileUploadError(AiotcbatchError):
     """
 
     xid: str = ""
+
+
+class JournalError(AiotcbatchError):
+    """
+    The journal cannot be written or read; what was written before is still in it.
+
+    Attributes:
+        path: The journal.
+    """
+
+    path: str = ""
+
+
+class JournalLockedError(JournalError):
+    """
+    Somebody has the journal, and two cannot.
+
+    Attributes:
+        holder: The process that has it, None if that is not known.
+    """
+
+    holder: int | None = None
+
+
+class JournalDamagedError(JournalError):
+    """
+    The journal is not as it was written.
+
+    Attributes:
+        faults: What is wrong with it, in words.
+        record_count: Entities and associations in it that can be read and are not done.
+    """
+
+    faults: tuple[str, ...] = ()
+    record_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

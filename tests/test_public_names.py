@@ -28,7 +28,7 @@ NAMES = {
         ConnectionLostError CourseOfAction CriticalError CustomIndicator Document ERROR_CODES
         Email EmailAddress EmailSubject Entity ErrorCode Event File FileContent FileOccurrence
         FileUploadError Group Hashtag HmacAuth Host Incident Indicator IndicatorType IntrusionSet
-        JobError Malware Mutex NotFoundError Owner PollTimeoutError RateLimitedError RegistryKey
+        JobError JournalDamagedError JournalError JournalLockedError Malware Mutex NotFoundError Owner PollTimeoutError RateLimitedError RegistryKey
         Report RequestRefusedError RequestTimeoutError ResponseError RetryPolicy SealedError
         SecurityLabel Settings Signature Stream StreamStatistics Tactic Tag Threat TokenAuth Tool
         TransportError URL UnavailableError UnreadableAnswerError UploadResult

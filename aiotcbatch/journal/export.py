@@ -1,0 +1,124 @@
+"""What is in a journal as lines of JSON, for people and for other programs."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.journal.bodies import Extent, JournalSlice, Readers, connect_reader
+from aiotcbatch.journal.opening import explained
+from aiotcbatch.journal.schema import FileRow, JobRow, place_of, unpack_runs
+from aiotcbatch.journal.sources import Origin
+from aiotcbatch.journal.survey import SPENT, Survey, SurveyedSegment, survey
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+__all__ = ["export"]
+
+
+def export(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """
+    Read everything that is still to be done, whether somebody is at work on it or not.
+
+    It blocks, and can be used in one thread only. Nothing is changed. What is damaged is left
+    out: a journal that may be is checked when it is opened.
+
+    Args:
+        path: The journal.
+
+    Yields:
+        A line for each entity and association: a JSON object with ``kind`` (``group``,
+        ``indicator``, ``association``), ``state`` (``waiting``, or the phase of its job: ``cut``,
+        ``created``, ``uploaded``, ``completed``, ``done``, ``lost``), ``job`` (the id at the
+        server) if there is one, ``errors`` (the server's, about this xid) if there are any,
+        ``file`` (``file_name``, ``source``, ``result``) if it has one, and ``entity``, as it is
+        sent.
+
+    Raises:
+        ConfigurationError: When there is no journal.
+        JournalError: When it cannot be read.
+    """
+    resolved = Path(path).resolve()
+    if not resolved.is_file():
+        raise ConfigurationError("journal", str(path), "a journal that exists")
+    with explained(resolved), closing(connect_reader(resolved)) as db:
+        db.execute("BEGIN")  # so that all of it is of one moment
+        found = survey(db, deep=True)
+        if found.meta is None:
+            raise ConfigurationError("journal", str(path), "a journal that can be read")
+        lines = _Lines(found, Readers(resolved, db))
+        for segment in found.segments.values():
+            yield from lines.of(segment)
+
+
+class _Lines:
+    def __init__(self, found: Survey, readers: Readers) -> None:
+        self._found = found
+        self._readers = readers
+        self._files = {file.place: file for file in found.files}
+        self._errors = {job.number: _errors_by_xid(job) for job in found.jobs}
+        owned = sorted(
+            (place_of(run.kind, run.first), run.count, job.number)
+            for job in found.jobs
+            for run in unpack_runs(job.runs)
+        )
+        self._owned = owned
+        self._jobs = {job.number: job for job in found.jobs}
+        self._firsts = [first for first, _, _ in owned]
+
+    def of(self, segment: SurveyedSegment) -> Iterator[bytes]:
+        row = segment.row
+        crcs = self._found.extent_crcs(row.block + 1, row.nbytes)
+        extent = Extent(row.block + 1, row.nbytes, crcs)
+        body = JournalSlice(self._readers, extent, 0, row.nbytes)
+        for at, state in enumerate(segment.states):
+            if state == SPENT or not segment.is_whole(at):
+                continue
+            record = body[segment.starts[at] : segment.starts[at + 1] - 1].read()
+            yield self._line(segment, row.place + at, record)
+
+    def _job(self, place: int) -> JobRow | None:
+        at = bisect_right(self._firsts, place) - 1
+        if at >= 0:
+            first, count, number = self._owned[at]
+            if place < first + count:
+                return self._jobs[number]
+        return None
+
+    def _line(self, segment: SurveyedSegment, place: int, record: bytes) -> bytes:
+        about: dict[str, Any] = {"kind": segment.kind.array_name, "state": "waiting"}
+        job = self._job(place)
+        if job is not None:
+            about["state"] = job.phase.lower()
+            about["job"] = job.batch_id
+            errors = self._errors[job.number]
+            xid = orjson.loads(record).get("xid") if errors else None
+            if xid in errors:
+                about["errors"] = errors[xid]
+        file = self._files.get(place)
+        if file is not None:
+            about["file"] = _file(file)
+        about["entity"] = orjson.Fragment(record)
+        return orjson.dumps(about, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _errors_by_xid(job: JobRow) -> dict[str, list[Any]]:
+    errors = defaultdict(list)
+    for error in orjson.loads(job.status).get("errors") or ():
+        if isinstance(error, dict) and "xid" in error:
+            errors[error["xid"]].append(error)
+    return errors
+
+
+def _file(file: FileRow) -> dict[str, Any]:
+    source = file.detail or Origin(file.origin).name.lower()
+    result = None if file.result is None else orjson.loads(file.result)
+    return {"file_name": file.name, "source": source, "result": result}

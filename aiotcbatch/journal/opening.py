@@ -1,0 +1,244 @@
+"""Finding out what a file is before it is used: a journal, a damaged one, or something else."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from aiotcbatch.errors import ConfigurationError, JournalDamagedError, JournalError
+from aiotcbatch.journal.bodies import connect_reader
+from aiotcbatch.journal.schema import (
+    APPLICATION_ID,
+    META,
+    SCHEMA,
+    VERSION,
+    Connection,
+    MetaRow,
+)
+from aiotcbatch.journal.survey import Survey, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["beside", "connect", "damage", "explained", "make", "prepare", "read_meta"]
+
+_PAGE_BYTES = 8192
+#: A log that grew larger in one transaction is cut to this.
+_LOG_BYTES = 64 * 1024 * 1024
+_FAULTS_TOLD = 3
+#: These say that the file was not read at all.
+_NOT_OPENED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY}
+
+
+def prepare(path: Path, noted: int | None, owner: str | None, settings: Mapping[str, Any]) -> None:
+    """
+    Check a journal, or make it if there is none.
+
+    Args:
+        path: The file.
+        noted: The commits that its last holder noted, None if it ended normally.
+        owner: Whom it must be for; None takes any.
+        settings: Those that are to be used; with another action, what is left in it would be
+            deleted instead of written.
+
+    Raises:
+        JournalDamagedError: When it is not as it was written.
+        ConfigurationError: When it cannot be used for this owner or action, or is no journal.
+    """
+    if not _is_there(path, noted):
+        if owner is None:
+            raise ConfigurationError("journal", str(path), "a journal that exists")
+        make(path, owner, settings)
+        return
+    with closing(connect_reader(path)) as db:
+        meta = _checked_meta(db, path, noted)
+        if meta is not None:
+            _check_use(path, meta, owner)
+        found = survey(db, deep=True)
+        if noted and found.commits < noted:
+            found.faults.append(
+                f"its last {noted - found.commits} transactions are missing: its -wal file was"
+                " damaged, cut or deleted"
+            )
+        if found.faults:
+            raise damage(path, found)
+        _check_action(found, settings)
+
+
+def _is_there(path: Path, noted: int | None) -> bool:
+    """Whether a file is more than the beginning of a journal that was never finished."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a directory", str(path))
+    size = path.stat().st_size if path.exists() else None
+    if not size and (noted or (size is None and beside(path, "-wal").exists())):
+        raise _lost(path, "the file is gone" if size is None else "the file is empty")
+    if size == 0 and noted is None:
+        raise _lost(path, "the file is empty; if there never was anything in it, delete it")
+    if size and noted == 0:
+        # Its maker died before the first commit, or it has nothing to do with journals.
+        with closing(connect_reader(path)) as db, _damaging(path):
+            return bool(_table_names(db))
+    return bool(size)
+
+
+def _checked_meta(db: Connection, path: Path, noted: int | None) -> MetaRow | None:
+    """Read what the journal is, None if that is damaged."""
+    with _damaging(path):
+        names = _table_names(db)
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+    if META.name not in names:
+        if application == APPLICATION_ID or noted:
+            raise _lost(path, "its tables are gone")
+        raise ConfigurationError("journal", str(path), "a journal, or a file that does not exist")
+    return read_meta(db)
+
+
+def read_meta(db: Connection) -> MetaRow | None:
+    """Read what a journal is, None if that is damaged."""
+    try:
+        values = db.execute(META.select).fetchone()
+    except sqlite3.Error:
+        return None
+    if values is None or len(values) != META.width:
+        return None
+    meta = META.row(values[:-1])
+    return meta if META.crc(meta) == values[-1] else None
+
+
+def _check_use(path: Path, meta: MetaRow, owner: str | None) -> None:
+    if meta.version != VERSION:
+        raise ConfigurationError(
+            "journal",
+            str(path),
+            f"a journal of version {VERSION}, not {meta.version} as another release of"
+            " aiotcbatch has made it",
+        )
+    if owner is not None and owner != meta.owner:
+        raise ConfigurationError(
+            "owner", owner, f"{meta.owner!r}, to whom the journal {path} belongs"
+        )
+
+
+def _check_action(found: Survey, settings: Mapping[str, Any]) -> None:
+    if found.meta is None or not found.segments:
+        return
+    was, action = orjson.loads(found.meta.settings).get("action"), settings.get("action")
+    if was is not None and action is not None and was != action:
+        raise ConfigurationError(
+            "action", action, f"{was!r}, for which the journal has entities; submit these first"
+        )
+
+
+def make(path: Path, owner: str, settings: Mapping[str, Any]) -> None:
+    """Make a journal with nothing in it, private to this user and safe against power loss."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.close(descriptor)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+    with closing(connect(path)) as db:
+        row = MetaRow(1, VERSION, owner, orjson.dumps(dict(settings), default=str).decode())
+        db.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
+        META.insert(db, row)
+        db.execute("UPDATE seal SET commits = 1")
+        db.execute("COMMIT")
+
+
+def connect(path: Path) -> Connection:
+    """Open a journal for writing."""
+    db = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+    )
+    try:
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+        db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "fullfsync = ON",
+            "checkpoint_fullfsync = ON",
+            "secure_delete = OFF",
+            "temp_store = MEMORY",
+            f"journal_size_limit = {_LOG_BYTES}",
+        ):
+            db.execute(f"PRAGMA {pragma}").fetchall()
+        _require_log(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _require_log(db: Connection, path: Path) -> None:
+    (mode,) = db.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        raise JournalError(
+            f"the journal {path} cannot be there: SQLite's log does not work on that file system",
+            path=str(path),
+        )
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Name a file that belongs to a journal."""
+    return Path(f"{path}{suffix}")
+
+
+def damage(path: Path, found: Survey) -> JournalDamagedError:
+    """Say what is damaged, and what can be done about it."""
+    faults = found.faults
+    more = f"; and {len(faults) - _FAULTS_TOLD} more" if len(faults) > _FAULTS_TOLD else ""
+    return JournalDamagedError(
+        f"the journal {path} is damaged ({'; '.join(faults[:_FAULTS_TOLD])}{more}):"
+        f" {found.record_count} entities, {len(found.jobs)} jobs and {len(found.files)} files can"
+        " be read; Journal.salvage() puts these into a new journal in its place, and keeps the"
+        f" damaged one as {path}.damaged",
+        path=str(path),
+        faults=tuple(faults),
+        record_count=found.record_count,
+    )
+
+
+def _lost(path: Path, why: str) -> JournalDamagedError:
+    return damage(path, Survey(faults=[why]))
+
+
+def _table_names(db: Connection) -> set[str]:
+    found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return {name for (name,) in found}
+
+
+@contextmanager
+def _damaging(path: Path) -> Iterator[None]:
+    """What can be opened and SQLite does not understand is damaged."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OPENED:
+            raise
+        raise _lost(path, str(error)) from error
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Map what the system and SQLite say to what a user can do something about."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise JournalError(f"the journal {path} cannot be used: {error}", path=str(path)) from error
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise ConfigurationError(
+            "journal", str(path), f"a file in a directory that exists ({error.strerror})"
+        ) from error
+    except OSError as error:
+        raise JournalError(
+            f"the journal {path} cannot be used: {error.strerror or error}", path=str(path)
+        ) from error
