@@ -97,11 +97,13 @@ class StepByStep(TypedBuilder, Configurable):
     def _pending(self) -> str:
         """What waits, as text; "" if nothing does."""
         counts = (
-            (len(self), "entities"),
-            (self.association_len, "associations"),
-            (self.file_len, "files"),
+            (len(self), "entity", "entities"),
+            (self.association_len, "association", "associations"),
+            (self.file_len, "file", "files"),
         )
-        return ", ".join(f"{count:,} {what}" for count, what in counts if count)
+        return ", ".join(
+            f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count
+        )
 
     # The steps
 
