@@ -7,6 +7,7 @@ error ``Last known JSON path: '$.group[1]'``, which names where reading had got 
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from itertools import count as count_from
@@ -20,7 +21,8 @@ __all__ = ["Document", "DocumentError", "Item"]
 SECTIONS = ("group", "indicator", "association")
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+#: Bodies are looked through by pieces of so many bytes; meanwhile no other thread runs.
+_PIECE = 1 << 20
 
 
 class Item(NamedTuple):
@@ -60,12 +62,11 @@ class Document:
     """
 
     def __init__(self, body: bytes, version: str = "V2") -> None:
-        text = body.decode("utf-8", "replace")
-        self._text = text.removeprefix("\ufeff")
+        self._text = _decoded(body).removeprefix("\ufeff")
         self._at = 0
         self._path = "$"
         self._version = version
-        self._scrub = _SURROGATE.search(self._text) is not None
+        self._scrub = any(b"\\ud" in part or b"\\uD" in part for part in _parts(body, 2))
 
     @property
     def share(self) -> float:
@@ -222,6 +223,16 @@ class Document:
         return DocumentError(
             f"com.google.gson.JsonSyntaxException: Not {expected}: {shown}", self._path
         )
+
+
+def _decoded(body: bytes) -> str:
+    """Decode UTF-8; what is none is replaced."""
+    return "".join(codecs.iterdecode(_parts(body), "utf-8", "replace"))
+
+
+def _parts(body: bytes, overlap: int = 0) -> Iterator[bytes]:
+    for start in range(0, len(body), _PIECE):
+        yield body[start : start + _PIECE + overlap]
 
 
 def _clean(value: Any) -> Any:

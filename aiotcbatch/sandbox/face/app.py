@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ def build(
     for endpoint in endpoints(instance):
         app.router.add_route(
             endpoint.method,
-            f"/api{endpoint.path}",
+            f"/api{_SEGMENT.sub(_ANY_TEXT, endpoint.path)}",
             guarded(instance, endpoint),
         )
     app.router.add_get("/api/appAuth", TokensFace(instance).renew)
@@ -97,6 +98,9 @@ def _frame(instance: Instance) -> Middleware:
     return frame
 
 
+#: A segment of a path may be any text; by itself aiohttp takes none with braces.
+_SEGMENT = re.compile(r"\{(\w+)\}")
+_ANY_TEXT = r"{\1:[^/]+}"
 #: The longest body that is read as a whole; documents and files are taken in as they come.
 _LARGEST_QUERY = 1 << 20
 _SAID = {404: "The requested resource was not found", 405: "Method Not Allowed"}
