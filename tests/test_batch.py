@@ -36,8 +36,11 @@ from aiotcbatch.errors import (
     ValidationError,
 )
 from aiotcbatch.results import COUNTS
-from aiotcbatch.sandbox import Sandbox
-from aiotcbatch.sandbox.faults import FailedJob, StuckJob
+from aiotcbatch.sandbox import (
+    FailedJob,
+    Sandbox,
+    StuckJob,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
