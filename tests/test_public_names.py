@@ -28,18 +28,19 @@ NAMES = {
         ConnectionLostError CourseOfAction CriticalError CustomIndicator Document ERROR_CODES
         Email EmailAddress EmailSubject Entity ErrorCode Event File FileContent FileOccurrence
         FileUploadError Group Hashtag HmacAuth Host Incident Indicator IndicatorType IntrusionSet
-        JobError JournalDamagedError JournalError JournalLockedError Malware Mutex NotFoundError Owner PollTimeoutError RateLimitedError RegistryKey
-        Report RequestRefusedError RequestTimeoutError ResponseError RetryPolicy SealedError
-        SecurityLabel Settings Signature Stream StreamStatistics Tactic Tag Threat TokenAuth Tool
-        TransportError URL UnavailableError UnreadableAnswerError UploadResult
-        UploadTooLargeError UsageError UserAgent ValidationError Vulnerability generate_xid
+        JobError JournalDamagedError JournalError JournalLockedError Malware Mutex NotFoundError
+        Owner PollTimeoutError RateLimitedError RegistryKey Report RequestRefusedError
+        RequestTimeoutError ResponseError RetryPolicy SealedError SecurityLabel Settings Signature
+        Stream StreamStatistics Tactic Tag Threat TokenAuth Tool TransportError URL
+        UnavailableError UnreadableAnswerError UploadResult UploadTooLargeError UsageError
+        UserAgent ValidationError Vulnerability generate_xid
     """,
     "aiotcbatch.sandbox": """
-        AssociationType AttributeType Clock Counts Entity FailedJob Fault Faults Files
-        Exchange IndicatorType JobError JobView Latency ManualClock Owner Replay Reset
-        Rule Sandbox SandboxThread SecurityLabel Settings SlowDrip Snapshot State Status StoredAttribute StoredFile StuckJob
-        SystemClock Truncated User WrongContentType WrongShape bad_gateway forbidden
-        internal_error rate_limited storage_full unauthorized unavailable
+        AssociationType AttributeType Clock Counts Entity Exchange FailedJob Fault Faults Files
+        IndicatorType JobError JobView Latency ManualClock Owner Replay Reset Rule Sandbox
+        SandboxThread SecurityLabel Settings SlowDrip Snapshot State Status StoredAttribute
+        StoredFile StuckJob SystemClock Truncated User WrongContentType WrongShape bad_gateway
+        forbidden internal_error rate_limited storage_full unauthorized unavailable
     """,
     "aiotcbatch.sources": "Counts GroupSink SourceAttribute SourceGroup attack",
 }

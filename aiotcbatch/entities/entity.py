@@ -71,7 +71,9 @@ class _Sealed(str):
             " changed; name its xid again to continue it, or call drain() after the last change"
         )
 
-    __getitem__ = __setitem__ = __delitem__ = __contains__ = __iter__ = _refuse
+    # A str in name only: nothing of it is to work.
+    __getitem__ = __setitem__ = __delitem__ = _refuse  # pyright: ignore[reportAssignmentType]
+    __contains__ = __iter__ = _refuse  # pyright: ignore[reportAssignmentType]
     get = pop = setdefault = update = items = keys = values = copy = _refuse
 
 

@@ -128,6 +128,7 @@ class Recorder:
         self.note("open", connection=number)
         try:
             async with client, await anyio.connect_tcp(host, port) as server:
+                reset = False
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._upward, number, client, server)
                     reset = await self._downward(number, client, server)

@@ -19,6 +19,8 @@ from aiotcbatch.sandbox.store.jobs import State
 from aiotcbatch.sandbox.store.spool import TooLargeError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from aiotcbatch.sandbox.engine.config import Config
     from aiotcbatch.sandbox.instance import Instance
     from aiotcbatch.sandbox.settings import User
@@ -232,7 +234,7 @@ class BatchFace:
         return job
 
 
-async def _pieces(part: BodyPartReader) -> Any:
+async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
     while piece := await part.read_chunk(1 << 16):
         yield piece
 
