@@ -10,6 +10,7 @@ import anyio
 from aiotcbatch.errors import AiotcbatchError, CriticalError, NotFoundError
 from aiotcbatch.job import Phase
 from aiotcbatch.options import Halt, SubmitOptions
+from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.steps import Clock, Steps
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from aiotcbatch.http import Transport
     from aiotcbatch.job import Job
     from aiotcbatch.polling import PollSchedule
+    from aiotcbatch.recorder import Recorder
 
 __all__ = ["Clock", "Halt", "Pipeline", "SubmitOptions"]
 
@@ -51,6 +53,7 @@ class Pipeline:
         jobs: The jobs in their order, those that were begun before first; it is asked for the
             next one when there is room for it. None says that there is none until `wake`.
         clock: The time.
+        recorder: Told how far each job is, before the next thing is done with it.
     """
 
     def __init__(
@@ -60,8 +63,10 @@ class Pipeline:
         options: SubmitOptions,
         jobs: Iterator[Job | None],
         clock: Clock,
+        recorder: Recorder = NO_RECORDER,
     ) -> None:
-        self._steps = Steps(transport, schedule, clock)
+        self._steps = Steps(transport, schedule, clock, recorder)
+        self._recorder = recorder
         self._options = options
         self._source = jobs
         self._clock = clock
@@ -265,7 +270,7 @@ class Pipeline:
             )
         except NotFoundError as error:
             self._leave_server()
-            self._forgotten(job, error)
+            await self._forgotten(job, error)
         except AiotcbatchError as error:
             self._leave_server()
             self._fail(job, error, halt=self._options.halt.poll)
@@ -273,6 +278,7 @@ class Pipeline:
             if status is not None:
                 self._leave_server()
                 job.completed(status)
+                await self._recorder.note(job)
                 self._completed.append(job)
         self.wake()
 
@@ -280,11 +286,13 @@ class Pipeline:
         self._on_server.popleft()
         self._oldest_since = self._clock.now()
 
-    def _forgotten(self, job: Job, error: NotFoundError) -> None:
+    async def _forgotten(self, job: Job, error: NotFoundError) -> None:
         """Have a job that the server forgot, as one does that restarts, sent again."""
         try:
             self._steps.forgotten(job, error)
+            await self._recorder.note(job)
         except AiotcbatchError as lost:
+            await self._recorder.note(job)
             self._fail(job, lost, halt=self._options.halt.poll)
         else:
             self._again.append(job)
@@ -302,6 +310,7 @@ class Pipeline:
         try:
             if not self._asks_errors(job):
                 job.explained()
+                await self._recorder.note(job)
             elif not await self._steps.explain(job, self._nap):
                 return
         except AiotcbatchError as error:
@@ -312,6 +321,7 @@ class Pipeline:
         critical = next((error for error in job.status.errors if error.critical), None)
         if critical is not None:
             job.given_up()
+            await self._recorder.note(job)
             job_name = "an inline job" if job.batch_id is None else f"job {job.batch_id}"
             gave_up = CriticalError(
                 f"the server gave up on {job_name}: {critical.message}", batch_id=job.batch_id

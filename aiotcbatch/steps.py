@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 
 from aiotcbatch.errors import (
     AiotcbatchError,
@@ -21,6 +21,7 @@ from aiotcbatch.files import upload_files
 from aiotcbatch.job import Phase
 from aiotcbatch.job_api import UNKNOWN_OUTCOME, JobApi
 from aiotcbatch.producers import is_read_once
+from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.results import EntityLookup
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from aiotcbatch.http import Transport
     from aiotcbatch.job import Job
     from aiotcbatch.polling import PollSchedule
+    from aiotcbatch.recorder import Recorder
     from aiotcbatch.results import BatchError, BatchStatus
 
 __all__ = ["Clock", "Nap", "Steps"]
@@ -75,10 +77,18 @@ class Steps:
         transport: Where to send.
         schedule: When to poll.
         clock: The time.
+        recorder: Told how far each job is, before the next thing is done with it.
     """
 
-    def __init__(self, transport: Transport, schedule: PollSchedule, clock: Clock) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        schedule: PollSchedule,
+        clock: Clock,
+        recorder: Recorder = NO_RECORDER,
+    ) -> None:
         self.api = JobApi(transport)
+        self.recorder = recorder
         self._transport = transport
         self._schedule = schedule
         self._clock = clock
@@ -97,6 +107,14 @@ class Steps:
             JobError: When it may be there, and must not be sent twice.
             AiotcbatchError: When it is not there, or when that cannot be told now.
         """
+        await self.recorder.note(job)
+        try:
+            await self._send(job, at_once=at_once)
+        finally:
+            with CancelScope(shield=True):
+                await self.recorder.note(job)
+
+    async def _send(self, job: Job, *, at_once: bool) -> None:
         if job.phase is Phase.UPLOADING and job.batch_id is None:
             self._begun_at_once(job)
         if at_once and job.phase is Phase.CUT:
@@ -105,10 +123,12 @@ class Steps:
         while True:
             if job.phase is Phase.CUT:
                 job.created(await self.api.create(job.settings))
+                await self.recorder.note(job)
             try:
                 await self.upload(job)
             except NotFoundError as error:
                 self.forgotten(job, error)
+                await self.recorder.note(job)
             else:
                 return
 
@@ -171,6 +191,7 @@ class Steps:
 
     async def _send_at_once(self, job: Job) -> None:
         job.uploading()
+        await self.recorder.note(job)
         try:
             status = await self.api.create_and_upload(job.settings, job.document)
         except UNKNOWN_OUTCOME as error:
@@ -291,6 +312,7 @@ class Steps:
         if found is None:
             return False
         job.explained(await tied(found, job.document) if found else [])
+        await self.recorder.note(job)
         return True
 
     async def errors(self, batch_id: int, status: BatchStatus, nap: Nap) -> list[BatchError] | None:
@@ -348,15 +370,19 @@ class Steps:
                 )
                 job.unsendable(item.xid, why)
         some_refused = bool(job.status.error_count or job.status.unprocess_count)
-        await upload_files(
-            self._transport,
-            _until(stop, job),
-            owner=job.settings.owner,
-            concurrency=concurrency,
-            halt_on_error=halt,
-            on_result=job.filed,
-            absent_halts=not some_refused,
-        )
+        try:
+            await upload_files(
+                self._transport,
+                _until(stop, job),
+                owner=job.settings.owner,
+                concurrency=concurrency,
+                halt_on_error=halt,
+                on_result=job.filed,
+                absent_halts=not some_refused,
+            )
+        finally:
+            with CancelScope(shield=True):
+                await self.recorder.note(job)
 
 
 def _until(stop: Callable[[], bool] | None, job: Job) -> Iterator[FileItem]:

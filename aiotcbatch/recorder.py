@@ -1,0 +1,127 @@
+"""The recorder: what the journal is told of jobs, as they go from phase to phase."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aiotcbatch.job import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aiotcbatch.job import Job
+    from aiotcbatch.journal import Journal
+
+__all__ = ["NO_RECORDER", "JournalRecorder", "Recorder"]
+
+
+class Recorder(Protocol):
+    """Notes how far jobs are."""
+
+    async def note(self, job: Job) -> None:
+        """Note how far a job is, before anything that depends on it is done."""
+
+    async def told(self, jobs: Iterable[Job]) -> None:
+        """Note that somebody knows what these jobs came to."""
+
+
+class _NoRecorder:
+    """Notes nothing, as there is no journal."""
+
+    async def note(self, job: Job) -> None:
+        """Note nothing."""
+
+    async def told(self, jobs: Iterable[Job]) -> None:
+        """Note nothing."""
+
+
+#: The recorder of batches and streams without a journal.
+NO_RECORDER: Recorder = _NoRecorder()
+
+
+class JournalRecorder:
+    """
+    Notes in a journal how far jobs are, each phase and each file once.
+
+    Args:
+        journal: The journal, which is open.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        #: By job: its number in the journal, the phase and the files that are noted.
+        self._numbers: dict[Job, int] = {}
+        self._phases: dict[Job, Phase] = {}
+        self._files: dict[Job, set[str]] = {}
+
+    def restored(self, job: Job, number: int) -> None:
+        """Take over a job that the journal has already, as far as it is now."""
+        self._numbers[job] = number
+        self._phases[job] = job.phase
+        self._files[job] = {xid for xid, upload in job.uploads.items() if upload is not None}
+
+    async def note(self, job: Job) -> None:
+        """
+        Note how far a job is, before anything that depends on it is done.
+
+        Raises:
+            JournalError: When it cannot be written.
+        """
+        if job not in self._numbers:
+            chunk = job.document
+            number = await self._journal.cut(
+                job.settings,
+                chunk.runs,
+                segments=chunk.rewritten,
+                gone=chunk.replaced,
+                files=chunk.rewritten_files,
+            )
+            self._numbers[job] = number
+            self._phases[job] = Phase.CUT
+            self._files[job] = set()
+        if self._phases[job] is not job.phase:
+            await self._note_phase(job, self._numbers[job])
+            self._phases[job] = job.phase
+        noted = self._files[job]
+        for xid, upload in list(job.uploads.items()):
+            if upload is not None and xid not in noted:
+                await self._journal.filed(self._numbers[job], xid, upload)
+                noted.add(xid)
+
+    async def _note_phase(self, job: Job, number: int) -> None:
+        journal = self._journal
+        if job.phase is Phase.CUT:
+            await journal.forgotten(number)
+        elif job.phase is Phase.CREATED:
+            await journal.created(number, job.id)
+        elif job.phase is Phase.UPLOADING:
+            if job.batch_id is None:  # else the status of the job tells as much
+                await journal.uploading(number)
+        elif job.phase is Phase.UPLOADED:
+            await journal.uploaded(number, job.batch_id)
+        elif job.phase is Phase.COMPLETED:
+            await journal.completed(number, _kept(job), job.batch_id)
+        elif job.phase is Phase.LOST:
+            await journal.lost(number)
+        else:
+            if self._phases[job] is not Phase.COMPLETED:
+                await journal.completed(number, _kept(job), job.batch_id)
+            await journal.explained(number, _kept(job))
+
+    async def told(self, jobs: Iterable[Job]) -> None:
+        """
+        Forget jobs that are over, now that somebody knows what they came to.
+
+        Raises:
+            JournalError: When it cannot be written.
+        """
+        over = [job for job in jobs if not job.unfinished and job in self._numbers]
+        await self._journal.done(*(self._numbers[job] for job in over))
+        for job in over:
+            for known in (self._numbers, self._phases, self._files):
+                known.pop(job, None)
+
+
+def _kept(job: Job) -> dict[str, Any]:
+    """What of a status is kept; why a job failed is told by trying again."""
+    return {key: value for key, value in job.status.items() if key != "failure"}
