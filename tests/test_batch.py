@@ -465,6 +465,7 @@ class TestFiles:
             status = await batch.submit(**options)
             assert status.uploads == []
             assert (len(batch), batch.file_len) == (0, 1)
+            assert [job.chunk for job in batch._backlog.sent] == [None]
             await place.sandbox.idle()
             assert (await batch.submit()).jobs == []
             results = await batch.submit_files()

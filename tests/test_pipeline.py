@@ -177,25 +177,31 @@ class TestPausing:
         """Files that are not begun are left for the next run."""
         server = Simulated(looks=1)
         (first,) = await jobs_of(1)
-        second = (await jobs_of(1, files=True))[0]
-        content = anyio.Event()
+        gate = anyio.Event()
+        made: list[str] = []
 
         async def slow(xid: str) -> bytes:
-            await content.wait()
+            made.append(xid)
+            await gate.wait()
             return b"x"
 
-        item = second.files["g0"]
-        object.__setattr__(item, "content", slow)
-        pipeline = pipeline_of(server, [first, second])
+        builder = TypedBuilder()
+        for xid in ("d0", "d1", "d2"):
+            builder.document(xid, "f.txt", xid=xid, file_content=slow)
+        await builder.drain()
+        second = Job(SETTINGS, builder._cut())
+        pipeline = pipeline_of(server, [second, first], file_concurrency=1)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: pipeline.run(until_one=True))
             await anyio.wait_all_tasks_blocked()
-            content.set()
-        assert pipeline.finished[0] is first
+            gate.set()
+        assert list(pipeline.finished) == [first]
+        assert made == ["d0"]
         await pipeline.run()
 
         assert list(pipeline.finished) == [first, second]
-        assert server.files == {"g0": b"x"}
+        assert made == ["d0", "d1", "d2"]
+        assert len(server.files) == 3
 
 
 class TestHalting:
