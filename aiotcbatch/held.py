@@ -5,23 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.entities.metadata import Association
+from aiotcbatch.shelf import LinkRules
 from aiotcbatch.xid_index import XidIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["HeldLinks"]
 
 
-class HeldLinks:
+class HeldLinks(LinkRules):
     """
     Takes links to unknown groups out of entities, and gives them back as associations.
 
     A group is known from when it was first drained. Its xid is remembered for good, in 24 to 48
     bytes: a link to a group of an hour ago is to go with its entity.
+
+    Args:
+        is_open: Tells whether a group is open, so that it is known after this drain().
+        add: Called with the associations that were held for a group, when it has come.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, is_open: Callable[[str], bool], add: Callable[[Association], object]
+    ) -> None:
+        self._is_open = is_open
+        self._add = add
         self._known = XidIndex()
         self._held: dict[str, list[Association]] = {}
 
@@ -32,10 +41,11 @@ class HeldLinks:
         """Whether a group with this xid has come."""
         return self._known.get(hash(xid)) is not None
 
-    def came(self, xid: str) -> list[Association]:
-        """Note that a group has come, and give back what was held for it."""
+    def came(self, xid: str) -> None:
+        """Note that a group has come, and add what was held for it."""
         self._known.put_all((hash(xid),), 0)
-        return self._held.pop(xid, [])
+        for association in self._held.pop(xid, ()):
+            self._add(association)
 
     def hold(self, xid: str, association: Association) -> None:
         """Hold a link until a group comes."""
@@ -46,29 +56,40 @@ class HeldLinks:
         while self._held:
             yield from self._held.popitem()[1]
 
-    def strip_group(self, data: dict[str, Any], is_open: Callable[[str], bool]) -> None:
+    def group_waits(self, data: Mapping[str, Any]) -> bool:
+        """All groups wait: they come with a drain()."""
+        del data
+        return True
+
+    def indicator_waits(self, data: Mapping[str, Any]) -> bool:
+        """Whether an indicator is linked to a group that has not come, and may until drain()."""
+        return not all(self.knows(_target(link)) for link in data["associatedGroups"])
+
+    def strip_group(self, data: dict[str, Any]) -> None:
         """Take the links to unknown groups out of a group's wire dict, and hold them."""
         links = data.get("associatedGroupXid")
         if links is None:
             return
         xid = data["xid"]
-        early = [t for t in links if t != xid and not self.knows(t) and not is_open(t)]
+        early = [t for t in links if t != xid and not self.knows(t) and not self._is_open(t)]
         if early:
             data["associatedGroupXid"] = [target for target in links if target not in early]
             for target in early:
                 self.hold(target, Association(ref_1=xid, ref_2=target))
 
-    def strip_indicator(self, data: dict[str, Any], is_open: Callable[[str], bool]) -> None:
+    def strip_indicator(self, data: dict[str, Any]) -> None:
         """Take the links to unknown groups out of an indicator's wire dict, and hold them."""
-        links = data.get("associatedGroups")
-        if links is None:
-            return
         kept = []
-        for link in links:
-            target = link if isinstance(link, str) else link["groupXid"]
-            if self.knows(target) or is_open(target):
+        for link in data["associatedGroups"]:
+            target = _target(link)
+            if self.knows(target) or self._is_open(target):
                 kept.append(link)
             else:
                 source = Association(ref_1=data["summary"], type_1=data["type"], ref_2=target)
                 self.hold(target, source)
         data["associatedGroups"] = kept
+
+
+def _target(link: str | Mapping[str, str]) -> str:
+    """Give the xid to which an indicator is linked; plain ones are taken by the server too."""
+    return link if isinstance(link, str) else link["groupXid"]

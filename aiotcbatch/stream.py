@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectSendStream
 
-    from aiotcbatch.entities.group import Group
-    from aiotcbatch.entities.indicator import Indicator
     from aiotcbatch.http import Transport
     from aiotcbatch.job import JobSettings
 
@@ -169,7 +167,6 @@ class Stream(TypedBuilder):
         self._linger = linger
         self._on_job = on_job
         self._clock = clock or Clock()
-        self._links = HeldLinks()
         self._pipeline = Pipeline(
             transport, PollSchedule(), options, self._next_jobs(), self._clock
         )
@@ -326,15 +323,12 @@ class Stream(TypedBuilder):
                 return association
         return super().add_association(association)
 
-    def _store_group(self, group: Group) -> None:
-        self._links.strip_group(group.data, self._groups.is_open)
-        super()._store_group(group)
-        for association in self._links.came(group.xid):
-            self.add_association(association)
+    def _link_rules(self) -> HeldLinks:
+        self._links = HeldLinks(self._is_open, self.add_association)
+        return self._links
 
-    def _store_indicator(self, indicator: Indicator) -> None:
-        self._links.strip_indicator(indicator.data, self._groups.is_open)
-        super()._store_indicator(indicator)
+    def _is_open(self, xid: str) -> bool:
+        return self._groups.is_open(xid)
 
     # What runs beside
 

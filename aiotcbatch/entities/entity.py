@@ -20,6 +20,14 @@ Set = TypeVar("Set")
 
 _SCALARS = frozenset({str, int, float, bool})
 
+#: Tags by their checked names, as feeds repeat a few over and over: to find one is to have
+#: checked it, and saves an object for each.
+_TAGS: dict[str, Tag] = {}
+_MAX_TAGS = 4096
+
+#: Makes the parts that users get back. As `cls(data, entity)` does, in half of its 0.2 µs.
+_new = object.__new__
+
 
 class Field(Generic[Get, Set]):
     """
@@ -77,14 +85,51 @@ class _Sealed(str):
     get = pop = setdefault = update = items = keys = values = copy = _refuse
 
 
+class Term:
+    """
+    The time from one ``drain()`` to the next, as the entities see it that were added in it.
+
+    Args:
+        read: Opens the record of an entity; gives its wire dict, None if it is there no more.
+        validate: Whether values are checked.
+    """
+
+    __slots__ = ("over", "read", "validate")
+
+    def __init__(
+        self, read: Callable[[Entity], dict[str, Any] | None], *, validate: bool = True
+    ) -> None:
+        self.read = read
+        self.validate = validate
+        #: Whether drain() has been called since.
+        self.over = False
+
+
+#: The term of what was discarded.
+_OVER = Term(lambda _: None)
+_OVER.over = True
+
+
+def _read(entity: Entity) -> dict[str, Any] | _Sealed:
+    """Give the wire dict of an entity that is encoded, or what says that its term is over."""
+    data = None if entity.term.over else entity.term.read(entity)
+    return _Sealed(entity.xid) if data is None else data
+
+
 class Entity:
     """
     A typed view over one wire dict of the input document.
 
-    Entities are made by the methods of a batch, and live until ``drain()`` has encoded them.
+    Entities are made by the methods of a batch, and live until the next ``drain()``.
     """
 
-    __slots__ = ("_validate", "data", "xid")
+    __slots__ = ("data", "term", "xid")
+
+    #: The class of an entity whose record is encoded: the same, but data is not at hand. To turn
+    #: one into the other takes 0.05 µs, and costs nothing as long as an entity is open.
+    ENCODED: ClassVar[Any]
+    #: The class of an entity that is open.
+    OPEN: ClassVar[Any]
 
     #: Every field by its Python name, wire name and aliases.
     fields: ClassVar[Mapping[str, Field[Any, Any]]] = {}
@@ -95,6 +140,8 @@ class Entity:
     data: dict[str, Any]
     #: The external id; it stays readable when the entity is sealed.
     xid: str
+    #: How long it lives.
+    term: Term
 
     first_seen = Field[str, Any]("firstSeen", values.moment, doc="When it was first seen.")
     last_seen = Field[str, Any]("lastSeen", values.moment, doc="When it was last seen.")
@@ -115,12 +162,14 @@ class Entity:
         doc="When its origin last changed it.",
     )
 
-    def __init__(self, data: dict[str, Any], validate: bool = True) -> None:
+    def __init__(self, data: dict[str, Any], term: Term) -> None:
         self.data = data
         self.xid = data["xid"]
-        self._validate = validate
+        self.term = term
 
     def __init_subclass__(cls) -> None:
+        if "OPEN" in vars(cls):
+            return
         fields: dict[str, Field[Any, Any]] = {}
         keywords = set()
         for base in reversed(cls.__mro__):
@@ -130,6 +179,14 @@ class Entity:
                     fields.update(dict.fromkeys((name, field.wire, *field.aliases), field))
         cls.fields = fields
         cls.keywords = frozenset(keywords - {"name"})
+        encoded = {
+            "__doc__": cls.__doc__,
+            "__module__": cls.__module__,
+            "__slots__": (),
+            "OPEN": cls,
+            "data": property(_read),
+        }
+        cls.ENCODED = type(cls.__name__, (cls,), encoded)
 
     @property
     def type(self) -> str:
@@ -140,12 +197,19 @@ class Entity:
     @property
     def sealed(self) -> bool:
         """Whether ``drain()`` has encoded it, so that this handle is over."""
-        return isinstance(self.data, _Sealed)
+        return self.__class__ is self.ENCODED and (self.term.over or isinstance(self.data, _Sealed))
 
     def seal(self) -> None:
-        """End this handle: what it stood for is encoded."""
-        # A subclass of str is made in a third of the time that one of dict takes.
-        self.data = _Sealed(self.xid)  # type: ignore[assignment]
+        """End this handle: what it stood for is encoded or discarded."""
+        if self.__class__ is not self.ENCODED:
+            self.data = None  # type: ignore[assignment]
+            self.__class__ = self.ENCODED
+        self.term = _OVER
+
+    def unseal(self, data: dict[str, Any]) -> None:
+        """Make a handle to an encoded entity an open one."""
+        self.__class__ = self.OPEN
+        self.data = data
 
     def attribute(
         self,
@@ -186,12 +250,15 @@ class Entity:
             attr_value = self._attribute_value(attr_value)
         data = {"type": attr_type, "value": attr_value}
         if attr_value is not None:
-            attributes = self.data.get("attribute")
+            ours = self.data
+            attributes = ours.get("attribute")
             if attributes is None:
-                self.data["attribute"] = [data]
+                ours["attribute"] = [data]
             elif (found := self._place(attributes, data, unique)) is not data:
                 return Attribute(found, self)
-        attribute = Attribute(data, self)
+        attribute = _new(Attribute)
+        attribute._data = data  # noqa: SLF001 - this is its constructor
+        attribute._entity = self  # noqa: SLF001
         if displayed:
             attribute.displayed = displayed
         if source is not None:
@@ -243,20 +310,30 @@ class Entity:
         """
         if formatter is not None:
             name = formatter(name)
-        if not name:
-            self.data.get("tag")
-            return Tag({"name": ""}, self)
-        if name.__class__ is not str or len(name) > values.MAX_TAG_LENGTH or not name.isascii():
-            name = self.checked(values.tag_name, name, "name")
-        data = {"name": name}
-        tags = self.data.get("tag")
+        tag = _TAGS.get(name) if name.__class__ is str else None
+        if tag is None:
+            tag = self._new_tag(name)
+            name = tag.name
+        ours = self.data
+        tags = ours.get("tag")
         if tags is None:
-            self.data["tag"] = [data]
-        elif data in tags:
-            data = tags[tags.index(data)]
-        else:
+            if name:
+                ours["tag"] = [{"name": name}]
+        elif name and (data := {"name": name}) not in tags:
             tags.append(data)
-        return Tag(data, self)
+        return tag
+
+    def _new_tag(self, name: Any) -> Tag:
+        """Check a name; one that is empty is that of a tag that is not sent."""
+        if not name:
+            return Tag("")
+        checked = self.checked(values.tag_name, name, "name")
+        tag = Tag(checked)
+        if self.term.validate and checked.__class__ is str:
+            if len(_TAGS) >= _MAX_TAGS:
+                _TAGS.clear()
+            _TAGS[checked] = tag
+        return tag
 
     def security_label(
         self, name: str, description: str | None = None, color: str | None = None
@@ -276,18 +353,22 @@ class Entity:
             ValidationError: When a value cannot be right.
             SealedError: When the entity has been drained.
         """
+        ours = self.data
         if (
             description is None
             and color is None
             and name.__class__ is str
             and name
             and name.isascii()
-            and "securityLabel" not in self.data
+            and "securityLabel" not in ours
         ):
             data = {"name": name}
-            self.data["securityLabel"] = [data]
-            return SecurityLabel(data, self)
-        return add_label(self.data, self, name, description, color)
+            ours["securityLabel"] = [data]
+            label = _new(SecurityLabel)
+            label._data = data  # noqa: SLF001 - this is its constructor
+            label._entity = self  # noqa: SLF001
+            return label
+        return add_label(ours, self, name, description, color)
 
     def add_key_value(self, key: str, value: Any) -> None:
         """
@@ -309,7 +390,7 @@ class Entity:
             self.put(field, value)
             return
         self._refuse_structure(key)
-        near = values.nearest(key, self.fields) if self._validate else None
+        near = values.nearest(key, self.fields) if self.term.validate else None
         if near is not None:
             raise ValidationError(
                 "key", key, f"a field of the input document, such as {near!r}", about=self._about()
@@ -368,7 +449,7 @@ class Entity:
         try:
             return convert(value, field)
         except ValidationError as error:
-            if self._validate:
+            if self.term.validate:
                 raise ValidationError(
                     error.field, error.value, error.accepted, about=self._about()
                 ) from None

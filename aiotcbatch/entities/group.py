@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiotcbatch.contents import FileContent
+    from aiotcbatch.entities.entity import Term
     from aiotcbatch.entities.indicator import Indicator
 
 __all__ = [
@@ -103,8 +104,8 @@ class FileGroup(Group):
 
     file_name = Field[str, str]("fileName", values.text, doc="The name of the file.")
 
-    def __init__(self, data: dict[str, Any], validate: bool = True) -> None:
-        super().__init__(data, validate)
+    def __init__(self, data: dict[str, Any], term: Term) -> None:
+        super().__init__(data, term)
         self._file_content = None
 
     @property

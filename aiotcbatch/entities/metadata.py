@@ -115,21 +115,31 @@ class Attribute(_View):
         return add_label(self._data, self._entity, name, description, color)
 
 
-class Tag(_View):
-    """A short label on an entity, as returned by ``tag()``."""
+class Tag:
+    """
+    A short label on an entity, as returned by ``tag()``; there is one object of each name.
 
-    __slots__ = ()
+    Args:
+        name: The tag as it goes over the wire, after the formatter.
+    """
 
-    @property
-    def name(self) -> str:
-        """The tag as it goes over the wire, after the formatter."""
-        name: str = self._data["name"]
-        return name
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     @property
     def valid(self) -> bool:
         """Whether it is sent: an empty tag is not."""
-        return bool(self._data["name"])
+        return bool(self.name)
+
+    @property
+    def data(self) -> dict[str, str]:
+        """The wire dict."""
+        return {"name": self.name}
+
+    def __repr__(self) -> str:
+        return f"Tag({self.name!r})"
 
 
 class SecurityLabel(_View):
