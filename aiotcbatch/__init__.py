@@ -65,6 +65,7 @@ from aiotcbatch.errors import (
     AiotcbatchError,
     AuthenticationError,
     BatchDisabledError,
+    CircuitOpenError,
     ClockError,
     ClosedError,
     ConfigurationError,
@@ -92,6 +93,7 @@ from aiotcbatch.errors import (
     ValidationError,
 )
 from aiotcbatch.files import UploadResult
+from aiotcbatch.http import ClientStatistics
 from aiotcbatch.results import BatchError, BatchStatus
 from aiotcbatch.retry import RetryPolicy
 from aiotcbatch.settings import Settings
@@ -118,7 +120,9 @@ __all__ = [
     "BatchError",
     "BatchStatus",
     "Campaign",
+    "CircuitOpenError",
     "Client",
+    "ClientStatistics",
     "ClockError",
     "ClosedError",
     "ConfigurationError",

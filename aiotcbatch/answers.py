@@ -185,7 +185,7 @@ def error_for(answer: Answer, *, now: float) -> ResponseError:
 
     Args:
         answer: The answer.
-        now: This machine's time when the request was signed, in seconds since 1970.
+        now: This machine's time when the answer came, in seconds since 1970.
 
     Returns:
         The error, most specific first.
@@ -211,7 +211,9 @@ def _meaning(
     if status in {403, 503} and _BATCH_DISABLED.search(said):
         return BatchDisabledError, _ENABLE_BATCH, {}
     if status == HTTPStatus.UNAUTHORIZED and _CLOCK in said:
-        return ClockError, _clock_advice(answer, now), {}
+        server = _http_date(answer.headers.get("Date", ""))
+        offset = None if server is None else server - int(now)
+        return ClockError, _clock_advice(offset), {"offset": offset}
     too_large = _TOO_LARGE.search(said)
     if too_large is not None:
         return UploadTooLargeError, _SEND_LESS, {"limit": int(too_large[1].replace(",", ""))}
@@ -250,13 +252,11 @@ _BY_STATUS: dict[int, tuple[type[ResponseError], str]] = {
 }
 
 
-def _clock_advice(answer: Answer, now: float) -> str:
-    server = _http_date(answer.headers.get("Date", ""))
-    if server is None:
+def _clock_advice(offset: float | None) -> str:
+    if offset is None:
         return "This machine's clock is off by more than the server allows: set it."
-    off = int(now) - server
-    direction = "ahead of" if off > 0 else "behind"
-    return f"This machine's clock is {abs(off):.0f} seconds {direction} the server's: set it."
+    direction = "behind" if offset > 0 else "ahead of"
+    return f"This machine's clock is {abs(offset):.0f} seconds {direction} the server's: set it."
 
 
 def _redirected(answer: Answer) -> UnreadableAnswerError:

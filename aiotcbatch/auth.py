@@ -6,6 +6,7 @@ import base64
 import hmac
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import anyio
 
@@ -14,7 +15,12 @@ from aiotcbatch.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["Auth", "HmacAuth", "TokenAuth"]
+__all__ = ["Auth", "HmacAuth", "TokenAuth", "secrets_in"]
+
+#: What the names of headers have in them whose values are secret.
+_SECRET_NAMES = ("auth", "cookie", "key", "secret", "signature", "token")
+#: What is shorter is no secret, and stands in many a text.
+_SHORTEST_SECRET = 8
 
 
 class Auth(ABC):
@@ -140,6 +146,34 @@ class TokenAuth(Auth):
 
     def __repr__(self) -> str:
         return "<TokenAuth of a supplier>" if self._supplier else "<TokenAuth>"
+
+
+def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """
+    Give what must not be shown of the headers that authorise a request.
+
+    Args:
+        headers: The headers of a request.
+
+    Returns:
+        The values of those that are secret, their credentials without the scheme, and the end of
+        these, which is a signature or a digest; each as it is, and as JSON and urls write it.
+        Longest first, so that they can be replaced one after the other.
+    """
+    found: set[str] = set()
+    for name, value in headers.items():
+        if not any(part in name.lower() for part in _SECRET_NAMES):
+            continue
+        credentials = value.partition(" ")[2]
+        for text in (value, credentials, credentials.rpartition(":")[2]):
+            if len(text) >= _SHORTEST_SECRET:
+                found |= {
+                    text,
+                    text.replace("/", "\\/"),
+                    quote(text, safe=""),
+                    quote(text, safe=":"),
+                }
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def _header_text(field: str, value: object) -> str:

@@ -24,7 +24,7 @@ from aiotcbatch.job import JobSettings
 from aiotcbatch.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from aiotcbatch.answers import Answer
     from aiotcbatch.batch import BatchOptions
+    from aiotcbatch.events import ClientEvent
+    from aiotcbatch.http import ClientStatistics
     from aiotcbatch.settings import Options
     from aiotcbatch.stream import StreamOptions
 
@@ -54,6 +56,8 @@ class Client:
         settings: How to reach it, as one value.
         session: A session of your own, which is not closed here; its connector decides about TLS,
             connections and proxies.
+        on_event: Called with each of ``aiotcbatch.events`` as it happens, in the event loop, so
+            it must be quick. What it raises is logged, the first time, and breaks nothing.
         **options: Fields of `Settings`, over those of ``settings``.
 
     Raises:
@@ -67,9 +71,12 @@ class Client:
         *,
         settings: Settings | None = None,
         session: ClientSession | None = None,
+        on_event: Callable[[ClientEvent], object] | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self.transport = Transport(api_url, auth, merged(settings, options), session=session)
+        self.transport = Transport(
+            api_url, auth, merged(settings, options), session=session, on_event=on_event
+        )
         self._asking = anyio.Lock()
         self._indicator_types: tuple[IndicatorType, ...] | None = None
 
@@ -80,6 +87,7 @@ class Client:
         *,
         settings: Settings | None = None,
         session: ClientSession | None = None,
+        on_event: Callable[[ClientEvent], object] | None = None,
         **options: Unpack[Options],
     ) -> Self:
         """
@@ -93,6 +101,7 @@ class Client:
             environ: The variables, by default those of this process.
             settings: As in the constructor.
             session: As in the constructor.
+            on_event: As in the constructor.
             **options: As in the constructor.
 
         Returns:
@@ -105,7 +114,14 @@ class Client:
         api_url = _variable(
             variables, "TC_API_PATH", "the url of the API, such as https://host/api"
         )
-        return cls(api_url, _credentials(variables), settings=settings, session=session, **options)
+        return cls(
+            api_url,
+            _credentials(variables),
+            settings=settings,
+            session=session,
+            on_event=on_event,
+            **options,
+        )
 
     def batch(
         self,
@@ -263,6 +279,10 @@ class Client:
             found += attribute_types_in(answer)
             path = self._next_page(answer, seen)
         return found
+
+    def statistics(self) -> ClientStatistics:
+        """Say what was sent, and how it is with the server."""
+        return self.transport.statistics()
 
     async def aclose(self) -> None:
         """Close the connections."""

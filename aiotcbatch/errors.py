@@ -11,6 +11,7 @@ What can go wrong, as one tree that is cut by what the caller can do about it.
     │   └── ClosedError          the client, batch or stream is closed
     ├── TransportError           no answer came: look at the network, try again
     │   ├── ConnectError         no connection was made: nothing was sent
+    │   │   └── CircuitOpenError the server keeps failing, so it was not asked: wait
     │   ├── ConnectionLostError  it broke in the middle: the outcome is unknown
     │   └── RequestTimeoutError  the deadline passed: the outcome is unknown
     ├── ResponseError            an answer came and it is not a yes
@@ -52,6 +53,7 @@ __all__ = [
     "AiotcbatchError",
     "AuthenticationError",
     "BatchDisabledError",
+    "CircuitOpenError",
     "ClockError",
     "ClosedError",
     "ConfigurationError",
@@ -163,6 +165,19 @@ class ConnectError(TransportError):
     """No connection was made, so nothing was sent."""
 
 
+class CircuitOpenError(ConnectError):
+    """
+    The server has failed so often in a row that it was not asked.
+
+    Its cause is the last failure.
+
+    Attributes:
+        seconds: How long it will not be asked, as far as is known.
+    """
+
+    seconds: float = 0.0
+
+
 class ConnectionLostError(TransportError):
     """The connection broke after it was made; whether the server acted is unknown."""
 
@@ -197,7 +212,15 @@ class AuthenticationError(ResponseError):
 
 
 class ClockError(AuthenticationError):
-    """The server refused the request's timestamp: this machine's clock is off."""
+    """
+    The server refused the request's timestamp: this machine's clock is off.
+
+    Attributes:
+        offset: Seconds that the server's clock is ahead of this machine's, None if it does not
+            say.
+    """
+
+    offset: float | None = None
 
 
 class AccessDeniedError(ResponseError):

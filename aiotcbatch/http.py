@@ -1,43 +1,51 @@
 """
-The transport: signs, sends, repeats, times out, and turns answers into values or typed errors.
+The transport: signs, repeats, holds back, and turns answers into values or typed errors.
 
-It is the only module that knows aiohttp's client; ``failures`` knows its errors, ``payload`` its
-bodies.
+How one request is sent and answered is the business of ``exchange``.
 """
 
 from __future__ import annotations
 
-import base64
-import ssl
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import quote
-from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 import anyio
 from anyio import to_thread
 from yarl import URL
 
-from aiotcbatch.answers import Answer, error_for, inflate, unreadable
+from aiotcbatch.answers import Answer, error_for, unreadable
 from aiotcbatch.body import Body, as_body, multipart
-from aiotcbatch.errors import AuthenticationError, ClosedError, ConfigurationError
-from aiotcbatch.failures import map_error
+from aiotcbatch.errors import AuthenticationError, CircuitOpenError, ClockError, ResponseError
+from aiotcbatch.events import (
+    CircuitClosed,
+    CircuitOpened,
+    ClockCorrected,
+    Events,
+    RequestRetried,
+    RetryRefused,
+)
+from aiotcbatch.exchange import Exchange
 from aiotcbatch.payload import WirePayload
+from aiotcbatch.restraint import Circuit, RetryBudget
 from aiotcbatch.retry import RetryPolicy, is_transient, was_refused_unseen
-from aiotcbatch.settings import Settings, parse_api_url, quote_segment, split_proxy
+from aiotcbatch.settings import Settings, parse_api_url, quote_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from aiohttp import ClientSession
+
     from aiotcbatch.auth import Auth
-    from aiotcbatch.errors import UnreadableAnswerError
+    from aiotcbatch.events import ClientEvent
 
 __all__ = [
     "Answer",
     "Body",
+    "ClientStatistics",
     "RetryPolicy",
     "Settings",
     "Transport",
@@ -48,9 +56,32 @@ __all__ = [
 _REPEATABLE = frozenset({"DELETE", "GET", "HEAD", "PUT"})
 #: Larger JSON is read in a worker thread, so as not to hold up the loop.
 _LARGE = 256 * 1024
-_PROGRESS = 64 * 1024
-#: Seconds for what must still be closed when a request ends early.
-_GRACE = 5.0
+#: A server's time that differs by less seconds is no reason to refuse a timestamp.
+_LEAST_CORRECTION = 1.0
+#: Seconds after which a timestamp may be refused for its age.
+_STALE = 60.0
+_TOO_MANY = "It is not sent again: of the requests of this client too many were (RetryPolicy)."
+_HELD_BACK = "It is not sent again: the server keeps failing, and is left alone for a while."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientStatistics:
+    """What a client has sent, and how it is with its server."""
+
+    #: Requests, each counted once.
+    requests: int
+    #: How many times any of them was sent again after a failure.
+    retries: int
+    #: Repeats that the budget has left.
+    retries_left: int
+    #: Transient failures since the server answered last.
+    failures: int
+    #: ``closed``: requests are sent; ``open``: they wait; ``probing``: they wait for one of them.
+    circuit: str
+    #: Seconds until the circuit lets the next request try.
+    pause: float
+    #: Seconds that are added to this machine's time for signing.
+    clock_offset: float
 
 
 @dataclass(slots=True)
@@ -63,16 +94,58 @@ class _Call:
     content_type: str | None
     repeatable: bool
     accept: Collection[int]
+    events: Events
+    budget: RetryBudget
+    attempts: int
+    #: Seconds that it has waited, before attempts and for the circuit.
+    waited: float = 0.0
     #: Whether the body was asked for its first byte.
     begun: bool = False
-    #: The headers of the last send that prove who asks.
+    #: The headers of the last send that prove who asks, when they were made, and by which offset.
     signed: Mapping[str, str] = field(default_factory=dict)
+    signed_at: float = 0.0
+    offset: float = 0.0
+    #: What it failed with last.
+    error: BaseException | None = None
+    #: Whether it has waited for the circuit as long as it may.
+    given_up: bool = False
 
     def may_repeat(self, error: BaseException) -> bool:
         """Say whether to send it again after this error."""
-        if not self.can_replay or not is_transient(error):
+        if self.given_up or not self.can_replay or not is_transient(error):
             return False
         return self.repeatable or was_refused_unseen(error)
+
+    def may_spend(self, attempt: int, error: BaseException) -> bool:
+        """Say whether the budget allows that, and take it out."""
+        if self.budget.spend():
+            return True
+        error.add_note(_TOO_MANY)
+        self.events.tell(
+            RetryRefused(
+                method=self.method,
+                path=self.url.raw_path,
+                attempt=attempt,
+                error=type(error).__name__,
+                status=getattr(error, "status", None),
+            )
+        )
+        return False
+
+    def again(self, attempt: int, delay: float, error: BaseException) -> None:
+        """Note that it will be sent again."""
+        self.error = error
+        self.events.tell(
+            RequestRetried(
+                method=self.method,
+                path=self.url.raw_path,
+                attempt=attempt,
+                attempts=self.attempts,
+                delay=delay,
+                error=type(error).__name__,
+                status=getattr(error, "status", None),
+            )
+        )
 
     @property
     def can_replay(self) -> bool:
@@ -95,12 +168,11 @@ class Transport:
     """
     Requests to one ThreatConnect instance.
 
-    The session is opened by the first request, in the loop that makes it.
-
     What is sent again: requests that are repeatable, on every transient error (`is_transient`);
     the others only where the server has certainly not acted (`was_refused_unseen`). A 401 is
-    sent once more after `Auth.refresh` has got new credentials, whether repeatable or not, as
-    the server did nothing. No body is begun twice unless it is replayable.
+    sent once more after `Auth.refresh` has got new credentials, or, if the server refused the
+    timestamp and says what time it is, signed with that; whether repeatable or not, as the
+    server did nothing. No body is begun twice unless it is replayable.
 
     Args:
         api_url: URL of the API, such as ``https://host/api``.
@@ -109,6 +181,7 @@ class Transport:
         session: A session of your own, which is not closed here. Its connector decides about TLS,
             connections and proxies then, and these settings are not looked at.
         clock: Gives the time in seconds since 1970.
+        on_event: Called with each event.
 
     Raises:
         ConfigurationError: When the URL cannot be right.
@@ -120,29 +193,45 @@ class Transport:
         auth: Auth,
         settings: Settings | None = None,
         *,
-        session: aiohttp.ClientSession | None = None,
+        session: ClientSession | None = None,
         clock: Callable[[], float] = time.time,
+        on_event: Callable[[ClientEvent], object] | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.base = parse_api_url(api_url, allow_plain_http=self.settings.allow_plain_http)
+        self.events = Events(on_event)
         self._auth = auth
         self._clock = clock
-        self._session = session
-        self._owns_session = session is None
-        self._opening = anyio.Lock()
-        self._closed = False
-        self._proxy: dict[str, Any] = {}
-        self._headers = {"Accept-Encoding": "gzip, deflate", "User-Agent": self.settings.user_agent}
-        # Connecting and stalling are bounded, the length of an upload is not.
-        self._timeouts = aiohttp.ClientTimeout(
-            total=None,
-            sock_connect=self.settings.connect_timeout,
-            sock_read=self.settings.timeout,
+        #: Seconds that the server's clock is ahead, as far as it matters.
+        self._offset = 0.0
+        self._exchange = Exchange(self.base, self.settings, session)
+        policy = self.settings.retry
+        self._budget = RetryBudget(policy.budget_reserve, policy.budget_fraction)
+        self._circuit = Circuit(
+            policy.circuit_failures, policy.circuit_pause, policy.circuit_max_pause
         )
+        #: Set when the circuit has changed, if anybody waits for it.
+        self._changed: anyio.Event | None = None
+        self._last_failure = ""
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._session else "not connected"
+        pause = self.statistics().pause
+        state = self._exchange.state if self._circuit.closed else f"paused for {pause:.1f} s"
         return f"<Transport to {self.base}, {self._auth!r}, {state}>"
+
+    def statistics(self) -> ClientStatistics:
+        """Say what was sent, and how it is with the server."""
+        circuit = self._circuit
+        wait = circuit.wait(self.settings.retry.now())
+        return ClientStatistics(
+            requests=self._budget.requests,
+            retries=self._budget.spent,
+            retries_left=int(self._budget.left),
+            failures=circuit.failures,
+            circuit=circuit.state,
+            pause=0.0 if wait == math.inf else wait,
+            clock_offset=self._offset,
+        )
 
     async def request(
         self,
@@ -178,6 +267,7 @@ class Transport:
             ClosedError: When the transport is closed.
         """
         method = method.upper()
+        policy = self.settings.retry
         call = _Call(
             method=method,
             url=self.url(path, query),
@@ -185,9 +275,12 @@ class Transport:
             content_type=content_type,
             repeatable=method in _REPEATABLE if repeatable is None else repeatable,
             accept=accept,
+            events=self.events,
+            budget=self._budget,
+            attempts=policy.attempts,
         )
-        retrying = self.settings.retry.retrying(call.may_repeat)
-        answer: Answer = await retrying(self._ask, call)
+        self._budget.earn()
+        answer: Answer = await policy.retrying(call)(self._ask, call)
         return answer
 
     def url(
@@ -222,31 +315,59 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the connections; closing twice is harmless."""
-        self._closed = True
-        session, self._session = self._session, None
-        if session is not None and self._owns_session:
-            with anyio.move_on_after(_GRACE, shield=True):
-                await session.close()
+        await self._exchange.aclose()
+
+    # One attempt
 
     async def _ask(self, call: _Call) -> Answer:
-        """Send a request; once more if new credentials may help."""
+        """Send a request; once more if new credentials or the server's time may help."""
         await self._auth.prepare()
         try:
-            return await self._send(call)
-        except AuthenticationError:
-            if not call.can_replay or not await self._auth.refresh(call.signed):
+            return await self._attempt(call)
+        except AuthenticationError as error:
+            if not await self._is_remedied(call, error):
                 raise
-        return await self._send(call)
+        return await self._attempt(call)
+
+    async def _is_remedied(self, call: _Call, error: AuthenticationError) -> bool:
+        if isinstance(error, ClockError):
+            return self._set_clock(call, error) and call.can_replay
+        return call.can_replay and await self._auth.refresh(call.signed)
+
+    def _set_clock(self, call: _Call, error: ClockError) -> bool:
+        """Sign by the server's time from now on; False if another signature would not differ."""
+        if call.offset != self._offset:  # done meanwhile, for another request
+            return True
+        offset = error.offset
+        if offset is None or abs(offset - self._offset) < _LEAST_CORRECTION:
+            # The clock is right, so the request must have waited long for its connection.
+            return self._clock() - call.signed_at > _STALE
+        self._offset = offset
+        self.events.tell(ClockCorrected(offset=offset))
+        return True
+
+    async def _attempt(self, call: _Call) -> Answer:
+        """Send once when the circuit allows it, and tell it how that went."""
+        number = await self._turn(call)
+        try:
+            answer = await self._send(call)
+        except BaseException as error:
+            self._judge(number, error)
+            raise
+        self._judge(number, None)
+        return answer
 
     async def _send(self, call: _Call) -> Answer:
         """Send once, and decide what the answer means."""
-        now = self._clock()
-        call.signed = self._auth.headers(call.method, call.url.raw_path_qs, int(now))
-        answer = await self._exchange(call)
+        call.offset, call.signed_at = self._offset, self._clock()
+        timestamp = int(call.signed_at + call.offset)
+        call.signed = self._auth.headers(call.method, call.url.raw_path_qs, timestamp)
+        payload = call.payload(self.settings.timeout)
+        answer = await self._exchange.send(call.method, call.url, call.signed, payload)
         if answer.status in call.accept:
             return answer
         if not answer.ok:
-            raise error_for(_redacted(answer, call.signed), now=now)
+            raise error_for(answer, now=self._clock())
         if answer.is_html:
             raise unreadable(answer, "the answer is an HTML page")
         if answer.is_json:
@@ -257,179 +378,74 @@ class Transport:
                 answer.json()
         return answer
 
-    async def _exchange(self, call: _Call) -> Answer:
-        """Send once, and take the whole answer."""
-        session = await self._open()
-        payload = call.payload(self.settings.timeout)
-        response: aiohttp.ClientResponse | None = None
-        complete = False
-        try:
-            response = await session.request(
-                call.method,
-                call.url,
-                data=payload,
-                headers={**self._headers, **call.signed},
-                allow_redirects=False,
-                auto_decompress=False,
-                raise_for_status=False,
-                timeout=self._timeouts,
-                **self._proxy,
-            )
-            answer = Answer(
-                status=response.status,
-                headers=response.headers,
-                body=await self._read(call, response),
-                url=str(call.url),
-                method=call.method,
-            )
-            complete = True
-        except (_SurfacedError, aiohttp.ClientError, OSError) as error:
-            cause = error.cause if isinstance(error, _SurfacedError) else error
-            if payload is not None and payload.error is not None:
-                raise payload.error from None
-            raise map_error(cause, call.method, str(call.url)) from cause
-        finally:
-            await _end(response, payload, complete=complete)
-        if payload is not None and payload.half_sent and answer.ok:
-            raise payload.error or unreadable(
-                answer, "the server says yes before it has the whole body"
-            )
-        return await self._unpacked(answer)
+    # The circuit
 
-    async def _read(self, call: _Call, response: aiohttp.ClientResponse) -> bytes:
-        """Take the body of an answer as it comes, as long as it comes, up to the limit."""
-        blocks = []
-        received = 0
-        mark = _PROGRESS
-        with anyio.fail_after(self.settings.timeout) as scope:
-            async for block in response.content.iter_any():
-                blocks.append(block)
-                received += len(block)
-                if received > self.settings.max_answer_bytes:
-                    head = Answer(
-                        response.status, response.headers, b"", str(call.url), call.method
-                    )
-                    raise self._too_large(head)
-                if received >= mark:
-                    mark = received + _PROGRESS
-                    scope.deadline = anyio.current_time() + self.settings.timeout
-        return b"".join(blocks)
+    async def _turn(self, call: _Call) -> int:
+        """Wait until the circuit is closed or this request may probe; give its number there."""
+        policy = self.settings.retry
+        while (seconds := self._circuit.wait(policy.now())) > 0:
+            left = policy.total_seconds - call.waited
+            if left <= 0 or left < seconds < math.inf:
+                raise self._held_back(call, min(seconds, policy.circuit_max_pause))
+            call.waited += await self._pause(min(seconds, left))
+        return self._circuit.begin()
 
-    async def _unpacked(self, answer: Answer) -> Answer:
-        encoding = answer.headers.get("Content-Encoding", "").strip().lower()
-        limit = self.settings.max_answer_bytes
-        try:
-            if len(answer.body) > _PROGRESS:
-                body = await to_thread.run_sync(inflate, answer.body, encoding, limit)
-            else:
-                body = inflate(answer.body, encoding, limit)
-        except OverflowError as error:
-            raise self._too_large(answer) from error
-        except EOFError as error:
-            raise unreadable(answer, "the packed answer is cut short") from error
-        except ValueError as error:
-            raise unreadable(answer, f"the answer is not readable: {error}") from error
-        return replace(answer, body=body)
+    async def _pause(self, seconds: float) -> float:
+        """Wait until the circuit changes, at most so long; give the seconds that it took."""
+        policy = self.settings.retry
+        began = policy.now()
+        self._changed = changed = self._changed or anyio.Event()
+        expired = False
+        async with anyio.create_task_group() as tasks:
 
-    def _too_large(self, answer: Answer) -> UnreadableAnswerError:
-        limit = self.settings.max_answer_bytes
-        what = f"the answer is larger than max_answer_bytes, {limit}"
-        return unreadable(replace(answer, body=b""), what, transient=False)
+            async def expire() -> None:
+                nonlocal expired
+                await policy.sleep(seconds)
+                expired = True
+                tasks.cancel_scope.cancel()
 
-    async def _open(self) -> aiohttp.ClientSession:
-        """Give the session; the first caller makes it."""
-        if self._session is None and not self._closed:
-            async with self._opening:
-                if self._session is None and not self._closed:
-                    self._session = await self._make_session()
-        if self._session is None or self._closed:
-            raise ClosedError("the client is closed")
-        if self._session.closed:
-            raise ClosedError("the session that the client was given is closed")
-        return self._session
+            tasks.start_soon(expire)
+            await changed.wait()
+            tasks.cancel_scope.cancel()
+        return seconds if expired else policy.now() - began
 
-    async def _make_session(self) -> aiohttp.ClientSession:
-        verify = await to_thread.run_sync(_tls, self.settings)
-        proxy = self.settings.proxy
-        if proxy is None and self.settings.trust_env:
-            proxy = await to_thread.run_sync(_environment_proxy, self.base)
-        if proxy is not None:
-            self._use_proxy(proxy)
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.settings.max_connections, ssl=verify),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=(_surface_errors,),
+    def _held_back(self, call: _Call, seconds: float) -> BaseException:
+        call.given_up = True
+        if call.error is not None:  # it was sent before, so this is what became of it
+            call.error.add_note(_HELD_BACK)
+            return call.error
+        return CircuitOpenError(
+            f"{call.method} {call.url}: not sent, since {self._circuit.failures} requests in a row"
+            f" have failed. Try again later. The last failure: {self._last_failure}",
+            method=call.method,
+            url=str(call.url),
+            seconds=seconds,
         )
 
-    def _use_proxy(self, proxy: str) -> None:
-        url, credentials = split_proxy(proxy)
-        self._proxy["proxy"] = url
-        if credentials is None:
+    def _judge(self, number: int, error: BaseException | None) -> None:
+        """Tell the circuit how a request went, and those who wait for it if it changes."""
+        circuit, policy = self._circuit, self.settings.retry
+        failures = circuit.failures
+        if error is None or (isinstance(error, ResponseError) and not is_transient(error)):
+            if not circuit.succeeded():
+                return
+            self.events.tell(CircuitClosed(failures=failures))
+        elif is_transient(error):
+            asked = min(getattr(error, "retry_after", None) or 0.0, policy.max_retry_after)
+            now = policy.now()
+            if not circuit.failed(number, now, asked):
+                return
+            self._last_failure = str(error)
+            self.events.tell(
+                CircuitOpened(
+                    failures=circuit.failures,
+                    pause=circuit.wait(now),
+                    error=type(error).__name__,
+                    status=getattr(error, "status", None),
+                )
+            )
+        elif not circuit.left(number):
             return
-        basic = base64.b64encode(":".join(credentials).encode()).decode("ascii")
-        headers = {"Proxy-Authorization": f"Basic {basic}"}
-        if self.base.scheme == "https":
-            self._proxy["proxy_headers"] = headers
-        else:
-            # There is no CONNECT then: the proxy reads the headers of the request itself.
-            self._headers.update(headers)
-
-
-def _tls(settings: Settings) -> bool | ssl.SSLContext:
-    verify = settings.verify
-    if isinstance(verify, bool | ssl.SSLContext):
-        return verify
-    try:
-        return ssl.create_default_context(cafile=str(verify))
-    except OSError as error:
-        raise ConfigurationError("verify", verify, "a file of PEM certificates") from error
-
-
-def _environment_proxy(base: URL) -> str | None:
-    proxy = getproxies().get(base.scheme)
-    if proxy is None or proxy_bypass(base.host or ""):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-async def _end(
-    response: aiohttp.ClientResponse | None, payload: WirePayload | None, *, complete: bool
-) -> None:
-    """Give the connection back if it can serve again, close it otherwise."""
-    if response is None:
-        if payload is not None:
-            payload.abort()
-    elif complete and (payload is None or payload.complete):
-        response.release()
-    else:
-        # Closing would first send what is buffered, which a stalled server never takes.
-        if response.connection is not None and response.connection.transport is not None:
-            response.connection.transport.abort()
-        response.close()
-    if payload is not None:
-        await payload.settle(_GRACE)
-
-
-def _redacted(answer: Answer, signed: Mapping[str, str]) -> Answer:
-    """Take credentials out of a page that shows the request."""
-    secret = signed.get("Authorization", "").encode()
-    if not secret or secret not in answer.body:
-        return answer
-    return replace(answer, body=answer.body.replace(secret, b"[credentials]"))
-
-
-class _SurfacedError(Exception):
-    """Carries a broken connection past aiohttp, which would send again by itself."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(cause)
-        self.cause = cause
-
-
-async def _surface_errors(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _SurfacedError(error) from error
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import random
 import ssl
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 from tenacity import AsyncRetrying, retry_if_exception
 
 from aiotcbatch.errors import (
     BatchDisabledError,
+    CircuitOpenError,
     ConfigurationError,
     ConnectError,
     RateLimitedError,
@@ -27,14 +28,20 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-__all__ = ["RetryPolicy", "is_transient", "was_refused_unseen"]
-
-_logger = logging.getLogger("aiotcbatch")
+__all__ = ["Attempts", "RetryPolicy", "is_transient", "was_refused_unseen"]
 
 #: Asking again cannot help: the server does not do this at all.
 _NOT_TRANSIENT = frozenset({501, 505})
 _SERVICE_UNAVAILABLE = 503
 _SERVER_ERROR = 500
+_SECONDS = (
+    "total_seconds",
+    "first_delay",
+    "max_delay",
+    "max_retry_after",
+    "circuit_pause",
+    "circuit_max_pause",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +53,21 @@ class RetryPolicy:
     ``max_delay``; where the server names a time (Retry-After), it is that, at most
     ``max_retry_after``.
 
+    All requests of a client together are held back where the server fails. They share a budget:
+    of any n requests in a row at most ``budget_reserve + budget_fraction * n`` are sent again,
+    the others fail with their first error. And there is a circuit: after ``circuit_failures``
+    failures in a row nothing is sent for ``circuit_pause`` seconds. Then a single request tries;
+    when it fails, the pause begins again and is twice as long, up to ``circuit_max_pause``.
+    Requests wait for the circuit as long as their ``total_seconds`` last, and then raise a
+    `CircuitOpenError`, or the last error of their own.
+
     Raises:
         ConfigurationError: When a value is out of its range.
     """
 
     #: Sends of one request, the first one counted; 1 switches repeating off.
     attempts: int = 5
-    #: Seconds that the waits of one request may take together.
+    #: Seconds that the waits of one request may take together, those for the circuit included.
     total_seconds: float = 60.0
     #: Seconds that the first wait takes at most.
     first_delay: float = 1.0
@@ -60,18 +75,35 @@ class RetryPolicy:
     max_delay: float = 20.0
     #: Seconds that are waited at most when the server names more.
     max_retry_after: float = 60.0
+    #: Repeats that are kept at most for all requests of a client.
+    budget_reserve: int = 100
+    #: Repeats that each request adds. Half of one lets a third of all sends fail for ever; with
+    #: as many as ``attempts`` there is always one left.
+    budget_fraction: float = 0.5
+    #: Failures in a row, of whichever requests, after which the circuit opens; 0 never opens it.
+    circuit_failures: int = 10
+    #: Seconds of its first pause.
+    circuit_pause: float = 1.0
+    #: Seconds of a pause at most, unless the server names more.
+    circuit_max_pause: float = 30.0
     #: Waits so many seconds.
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     #: Gives a random number from 0 to 1.
     random: Callable[[], float] = random.random
+    #: Gives the time in seconds, since whenever.
+    now: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ConfigurationError("attempts", self.attempts, "a number from 1 on")
-        for field in ("total_seconds", "first_delay", "max_delay", "max_retry_after"):
+        for field in _SECONDS:
             value = getattr(self, field)
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigurationError(field, value, "seconds, from 0 on")
+        for field in ("budget_reserve", "budget_fraction", "circuit_failures"):
+            value = getattr(self, field)
+            if not (math.isfinite(value) and value >= 0):
+                raise ConfigurationError(field, value, "a number from 0 on")
 
     def delay(self, attempt: int, error: BaseException | None) -> float:
         """
@@ -91,45 +123,63 @@ class RetryPolicy:
         longest = min(self.max_delay, self.first_delay * 2.0 ** min(attempt - 1, 30))
         return self.random() * longest
 
-    def retrying(self, may_repeat: Callable[[BaseException], bool]) -> AsyncRetrying:
+    def retrying(self, attempts: Attempts) -> AsyncRetrying:
         """
         Make the loop that sends one request.
 
         Args:
-            may_repeat: Whether the request may be sent again after this error.
+            attempts: The request's side of it.
 
         Returns:
             What is called with the function that sends, and its arguments. The last error gets
             out as it is.
         """
+
+        def stop(state: RetryCallState) -> bool:
+            waited = attempts.waited + state.upcoming_sleep
+            if state.attempt_number >= self.attempts or waited > self.total_seconds:
+                return True
+            return not attempts.may_spend(state.attempt_number, _error_of(state))
+
+        def before_sleep(state: RetryCallState) -> None:
+            delay = state.upcoming_sleep
+            attempts.waited += delay
+            attempts.again(state.attempt_number, delay, _error_of(state))
+
         return AsyncRetrying(
-            retry=retry_if_exception(may_repeat),
-            wait=self._wait,
-            stop=self._stop,
+            retry=retry_if_exception(attempts.may_repeat),
+            wait=lambda state: self.delay(state.attempt_number, _error_of(state)),
+            stop=stop,
             sleep=self.sleep,
-            before_sleep=self._announce,
+            before_sleep=before_sleep,
             reraise=True,
         )
 
-    def _wait(self, state: RetryCallState) -> float:
-        return self.delay(state.attempt_number, _error_of(state))
 
-    def _stop(self, state: RetryCallState) -> bool:
-        waited = state.idle_for + state.upcoming_sleep
-        return state.attempt_number >= self.attempts or waited > self.total_seconds
+class Attempts(Protocol):
+    """What a request knows about its attempts."""
 
-    def _announce(self, state: RetryCallState) -> None:
-        _logger.info(
-            "%s; attempt %d of %d, the next one in %.1f s",
-            _error_of(state),
-            state.attempt_number,
-            self.attempts,
-            state.upcoming_sleep,
-        )
+    #: Seconds that it has waited for anything but the server.
+    waited: float
+
+    def may_repeat(self, error: BaseException) -> bool:
+        """Say whether it may be sent again after this error."""
+        ...
+
+    def may_spend(self, attempt: int, error: BaseException) -> bool:
+        """Say whether there is a repeat for it, and take it."""
+        ...
+
+    def again(self, attempt: int, delay: float, error: BaseException) -> None:
+        """Note that it will be sent again."""
+        ...
 
 
-def _error_of(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome is not None else None
+def _error_of(state: RetryCallState) -> BaseException:
+    error = state.outcome.exception() if state.outcome is not None else None
+    if error is None:
+        raise AssertionError("a request that succeeded is to be sent again")
+    return error
 
 
 def is_transient(error: BaseException) -> bool:
@@ -141,6 +191,8 @@ def is_transient(error: BaseException) -> bool:
     come from something in between. It is not with TLS that fails, proxies that refuse, redirects,
     and answers that are too large.
     """
+    if isinstance(error, CircuitOpenError):
+        return True
     if isinstance(error, ConnectError):
         refused = getattr(error.__cause__, "status", _SERVER_ERROR) < _SERVER_ERROR
         return not (refused or isinstance(error.__cause__, ssl.SSLError))

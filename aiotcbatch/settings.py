@@ -23,6 +23,7 @@ __all__ = [
     "Options",
     "Settings",
     "Verify",
+    "is_loopback",
     "parse_api_url",
     "quote_segment",
     "split_proxy",
@@ -149,7 +150,9 @@ def parse_api_url(api_url: str, *, allow_plain_http: bool) -> URL:
     try:
         url = URL(api_url.strip())
     except (ValueError, TypeError, AttributeError):
-        raise ConfigurationError("api_url", api_url, accepted) from None
+        # Where there is an @ there may be a password.
+        shown = "text that is no url" if "@" in str(api_url) else api_url
+        raise ConfigurationError("api_url", shown, accepted) from None
     if url.user is not None or url.password is not None:
         # The value is not shown: it has a password in it.
         raise ConfigurationError("api_url", str(url.with_user(None)), f"{accepted}, without a user")
@@ -157,7 +160,7 @@ def parse_api_url(api_url: str, *, allow_plain_http: bool) -> URL:
         raise ConfigurationError("api_url", api_url, accepted)
     if url.raw_query_string or url.raw_fragment:
         raise ConfigurationError("api_url", api_url, f"{accepted}, without ? and #")
-    if url.scheme == "http" and not (allow_plain_http or _is_loopback(url.host)):
+    if url.scheme == "http" and not (allow_plain_http or is_loopback(url.host)):
         raise ConfigurationError(
             "api_url",
             api_url,
@@ -166,7 +169,8 @@ def parse_api_url(api_url: str, *, allow_plain_http: bool) -> URL:
     return URL(f"{url.origin()}{url.raw_path.rstrip('/')}", encoded=True)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

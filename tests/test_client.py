@@ -262,5 +262,5 @@ async def test_from_env_takes_what_the_constructor_takes():
     async with ClientSession() as session:
         client = Client.from_env(PATH | HMAC, session=session, max_connections=3)
 
-        assert client.transport._session is session
+        assert client.transport._exchange._session is session
         assert client.transport.settings.max_connections == 3

@@ -24,14 +24,15 @@ NAMES = {
     "aiotcbatch": """
         ASN AccessDeniedError Address Adversary AiotcbatchError Association AttackPattern
         Attribute AttributeType Auth AuthenticationError Batch BatchDisabledError BatchError
-        BatchStatus CIDR Campaign Client ClockError ClosedError ConfigurationError ConnectError
-        ConnectionLostError CourseOfAction CriticalError CustomIndicator Document ERROR_CODES
-        Email EmailAddress EmailSubject Entity ErrorCode Event File FileContent FileOccurrence
-        FileUploadError Group Hashtag HmacAuth Host Incident Indicator IndicatorType IntrusionSet
-        JobError JournalDamagedError JournalError JournalLockedError Malware Mutex NotFoundError
-        Owner PollTimeoutError RateLimitedError RegistryKey Report RequestRefusedError
-        RequestTimeoutError ResponseError RetryPolicy SealedError SecurityLabel Settings Signature
-        Stream StreamStatistics Tactic Tag Threat TokenAuth Tool TransportError URL
+        BatchStatus CIDR Campaign CircuitOpenError Client ClientStatistics ClockError
+        ClosedError ConfigurationError ConnectError ConnectionLostError CourseOfAction
+        CriticalError CustomIndicator Document ERROR_CODES Email EmailAddress EmailSubject
+        Entity ErrorCode Event File FileContent FileOccurrence FileUploadError Group Hashtag
+        HmacAuth Host Incident Indicator IndicatorType IntrusionSet JobError
+        JournalDamagedError JournalError JournalLockedError Malware Mutex NotFoundError Owner
+        PollTimeoutError RateLimitedError RegistryKey Report RequestRefusedError
+        RequestTimeoutError ResponseError RetryPolicy SealedError SecurityLabel Settings
+        Signature Stream StreamStatistics Tactic Tag Threat TokenAuth Tool TransportError URL
         UnavailableError UnreadableAnswerError UploadResult UploadTooLargeError UsageError
         UserAgent ValidationError Vulnerability generate_xid
     """,

@@ -169,15 +169,16 @@ async def test_a_body_that_was_begun_is_not_sent_twice_unless_it_can_be(serve, c
 
 
 async def test_retries_are_logged_without_secrets(serve, connect, caplog):
-    """One line for a repeat, and no credentials in any."""
+    """One record for a repeat, and no credentials in any."""
     caplog.set_level(logging.DEBUG)
     server = await serve(in_turn(UNAVAILABLE, json_answer()))
     await connect(server.url).request("GET", "/v2/x")
 
     [record] = [record for record in caplog.records if record.name == "aiotcbatch"]
     assert record.getMessage() == (
-        f"GET {server.url}/v2/x: 503. Try again later.; attempt 1 of 5, the next one in 1.0 s"
+        "GET /api/v2/x: UnavailableError, status 503; attempt 1 of 5, the next one in 1.0 s"
     )
+    assert (record.event, record.status, record.delay) == ("request_retried", 503, 1.0)
     signature = server.seen[0].headers["Authorization"].partition(":")[2]
     assert signature not in caplog.text
 
