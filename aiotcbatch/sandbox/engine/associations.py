@@ -98,8 +98,6 @@ class Resolver:
     def __init__(self, owner_id: int, indicators: IndicatorReader) -> None:
         self._owner_id = owner_id
         self._indicators = indicators
-        #: Ids of the indicators of this document by xid.
-        self.xids: dict[str, int] = {}
 
     def resolve(self, connection: Connection, links: Iterable[Link]) -> dict[Link, Target]:
         """
@@ -119,7 +117,8 @@ class Resolver:
             if link.id is not None:
                 ids.setdefault(link.id, []).append(link)
             elif link.type == "xid":
-                ids.setdefault(self.xids.get(link.ref, 0), []).append(link)
+                known = table.indicator_by_xid(connection, self._owner_id, link.ref)
+                ids.setdefault(known, []).append(link)
             elif not link.type:
                 identities.setdefault(groups.identity(link.ref), []).append(link)
             else:

@@ -61,13 +61,14 @@ class Creator:
         read = self._context.readers.of(section).read
         limit = self._context.settings.max_indicators if section == "indicator" else None
         for item in batch:
-            if limit is not None and item.position >= limit:
+            _, position, value = item
+            if limit is not None and position >= limit:
                 self._flush(connection)
-                self._over(item.position, limit)
+                self._over(position, limit)
             try:
-                if type(item.value) is not dict:
+                if type(value) is not dict:
                     raise MalformedError("Not a JSON Object")  # noqa: TRY301  (as within it)
-                entity = read(item.value, item.position)
+                entity = read(value, position)
             except RefusedError as error:
                 self._flush(connection)
                 self._refuse(item, error)
@@ -79,16 +80,13 @@ class Creator:
         self._flush(connection)
 
     def _collect(self, connection: Connection, entity: Incoming) -> None:
-        names = self._names
         if entity.hashes is None:
-            if entity.identity in names:
-                self._flush(connection)
-            self._names.add(entity.identity)
+            names = {entity.identity}
         else:
-            hashes = [value.lower() for value in entity.hashes.values()]
-            if not names.isdisjoint(hashes):
-                self._flush(connection)
-            self._names.update(hashes)
+            names = {value.lower() for value in entity.hashes.values()}
+        if not self._names.isdisjoint(names):
+            self._flush(connection)
+        self._names |= names
         self._ready.append(entity)
 
     def _flush(self, connection: Connection) -> None:
@@ -105,14 +103,14 @@ class Creator:
         room = self._room(connection, ready[0].section)
         now = self._now
         plan = Plan(connection)
-        halt = self._context.config.halt
+        halt, writer = self._context.config.halt, self._writer
         for entity in ready:
             known = found.get(entity.identity)
             try:
                 if known is not None:
                     entity.id = known.id
-                    labels = self._writer.labels(plan, entity)
-                    self._writer.change(plan, entity, known, labels, now)
+                    labels = None if entity.labels is None else writer.labels(plan, entity)
+                    writer.change(plan, entity, known, labels, now)
                 elif entity.hashes and self._files.touches(entity, known_hashes):
                     plan.carry_out()
                     plan = Plan(connection)
@@ -123,13 +121,15 @@ class Creator:
                         self._over(entity.position, self._context.settings.indicator_quota or 0)
                     entity.id = next_id
                     next_id += 1
-                    labels = self._writer.labels(plan, entity)
-                    self._writer.create(plan, entity, entity.id, labels, now)
+                    labels = None if entity.labels is None else writer.labels(plan, entity)
+                    writer.create(plan, entity, entity.id, labels, now)
             except RefusedError as error:
                 self._report.refused(entity, error)
                 stop = halt
             else:
-                self._keep(entity)
+                self._report.stored(entity)
+                if entity.links and entity.id:
+                    self.linked.append(entity)
                 stop = halt and bool(entity.loss)
             if stop:
                 plan.carry_out()
@@ -141,14 +141,6 @@ class Creator:
         if quota is None or section != "indicator":
             return None
         return quota - table.count(connection, self._context.owner_id, "I")
-
-    def _keep(self, entity: Incoming) -> None:
-        """Count an entity that is stored, and remember what it points to."""
-        self._report.stored(entity)
-        if entity.links and entity.id:
-            self.linked.append(entity)
-        if entity.xid is not None and entity.section == "indicator":
-            self._context.resolver.xids[entity.xid] = entity.id
 
     def _refuse(self, item: Item, error: RefusedError) -> None:
         self._report.refused(unread(*item), error)

@@ -112,6 +112,14 @@ def match_ids(
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
+def indicator_by_xid(connection: Connection, owner_id: int, xid: str) -> int:
+    """Return the id of the latest indicator that came with an xid, 0 for none; a slow look-up."""
+    row = connection.execute(
+        "SELECT max(id) FROM entity WHERE owner_id = ? AND kind = 'I' AND xid = ?", (owner_id, xid)
+    ).fetchone()
+    return row[0] or 0
+
+
 def load(connection: Connection, entity_id: int) -> Found | None:
     """Return one entity by its id."""
     row = connection.execute(
