@@ -73,7 +73,7 @@ _COMMANDS = [
 def test_every_command_is_right(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands, options and arguments are those that the command line knows."""
     monkeypatch.setenv("TC_OWNER", "MyOrg")
-    context = click.Context(cli, info_name="aiotcbatch")
+    context = click.Context(cli, info_name="aiotcbatch", **cli.context_settings)
     command = cli.get_command(context, words[1])
     assert command is not None
 
