@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 from aiotcbatch.errors import AiotcbatchError
+from aiotcbatch.events import BatchAbandoned
 from aiotcbatch.job import JobSettings
 from aiotcbatch.options import SubmitOptions
 from aiotcbatch.pipeline import Pipeline
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from aiotcbatch.steps import Clock
 
 __all__ = ["Batch", "BatchOptions"]
-
-_logger = logging.getLogger("aiotcbatch")
 
 
 class BatchOptions(TypedDict, total=False):
@@ -154,7 +152,14 @@ class Batch(StepByStep):
     async def aclose(self) -> None:
         """Give everything up that was not submitted, and log it; closing twice is harmless."""
         if not self._closed and self._pending:
-            _logger.warning("%r is closed with %s", self, self._pending)
+            self._transport.events.tell(
+                BatchAbandoned(
+                    owner=self.owner,
+                    entities=len(self),
+                    associations=self.association_len,
+                    files=self.file_len,
+                )
+            )
         self._closed = True
         self._backlog.clear()
 

@@ -186,7 +186,7 @@ class JobFinished(ClientEvent):
     text: ClassVar[str] = "job {batch_id} is finished, with {files} of its files uploaded"
 
     batch_id: int | None
-    submit: int
+    submit: int | None
     #: Files that were uploaded.
     files: int
     #: Files that were not.

@@ -17,6 +17,7 @@ from aiotcbatch.errors import (
     NotFoundError,
     ValidationError,
 )
+from aiotcbatch.events import FileFailed, FileUploaded
 from aiotcbatch.http import quote_segment
 from aiotcbatch.producers import opened, produce
 
@@ -66,6 +67,7 @@ async def upload_files(
     items: Iterable[FileItem],
     *,
     owner: str,
+    batch_id: int | None = None,
     concurrency: int = 8,
     halt_on_error: bool = False,
     on_result: Callable[[UploadResult], None] | None = None,
@@ -86,6 +88,7 @@ async def upload_files(
         transport: Where to send.
         items: What to send; an iterator is asked for the next one when there is room for it.
         owner: The owner of the groups.
+        batch_id: The job of the groups, for events.
         concurrency: Contents that are open at once at most.
         halt_on_error: Whether the first failure ends everything. A content that is None is not a
             failure.
@@ -107,6 +110,7 @@ async def upload_files(
         transport,
         iter(items),
         owner,
+        batch_id,
         concurrency,
         on_result,
         halt=halt_on_error,
@@ -123,6 +127,7 @@ class _Uploads:
         transport: Transport,
         items: Iterator[FileItem],
         owner: str,
+        batch_id: int | None,
         concurrency: int,
         on_result: Callable[[UploadResult], None] | None,
         *,
@@ -132,6 +137,7 @@ class _Uploads:
         self._transport = transport
         self._items = enumerate(items)
         self._owner = owner
+        self._batch_id = batch_id
         self._on_result = on_result
         self._halt = halt
         self._absent_halts = absent_halts
@@ -162,15 +168,19 @@ class _Uploads:
             taken = next(self._items, None)
 
     async def _upload(self, item: FileItem) -> UploadResult:
+        began = anyio.current_time()
         try:
             content, made = await produce(item.content, item.xid, self._threads)
             if content is None:
                 why = "its callable returned None" if made else "there is no content"
+                self._tell_failed(item, "NoContent", began)
                 return _result(item, error=why)
             async with opened(content, self._threads, owned=made) as body:
                 await self._send(item, body)
+                self._tell_uploaded(item, body.size, began)
                 return _result(item, size=body.size)
         except Exception as error:  # a user's callable or stream may raise anything
+            self._tell_failed(item, type(error).__name__, began)
             said = _said(error)
             if isinstance(error, NotFoundError) and not self._absent_halts:
                 return _result(item, error=f"the group is not on the server: {said}")
@@ -178,6 +188,28 @@ class _Uploads:
                 message = f"the file of {item.type} {item.xid!r} is not uploaded: {said}"
                 raise FileUploadError(message, xid=item.xid) from error
             return _result(item, error=said)
+
+    def _tell_uploaded(self, item: FileItem, size: int | None, began: float) -> None:
+        self._transport.events.tell(
+            FileUploaded(
+                xid=item.xid,
+                group_type=item.type,
+                batch_id=self._batch_id,
+                size=size or 0,
+                seconds=anyio.current_time() - began,
+            )
+        )
+
+    def _tell_failed(self, item: FileItem, error: str, began: float) -> None:
+        self._transport.events.tell(
+            FileFailed(
+                xid=item.xid,
+                group_type=item.type,
+                batch_id=self._batch_id,
+                error=error,
+                seconds=anyio.current_time() - began,
+            )
+        )
 
     async def _send(self, item: FileItem, body: Body) -> None:
         branch = _BRANCHES.get(item.type)

@@ -113,16 +113,17 @@ class Pipeline:
         """
         self._pausing = False
         self._began = self._clock.now()
-        async with anyio.create_task_group() as workers:
-            for worker in (self._send, self._poll, self._explain, self._file):
-                workers.start_soon(self._guard, worker, workers.cancel_scope)
-            if until_one:
-                while not self.finished and not self._over:
-                    await self.changed()
-                self._pause()
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
+        with self._steps.tell.of_submit(lambda: not self.jobs):
+            async with anyio.create_task_group() as workers:
+                for worker in (self._send, self._poll, self._explain, self._file):
+                    workers.start_soon(self._guard, worker, workers.cancel_scope)
+                if until_one:
+                    while not self.finished and not self._over:
+                        await self.changed()
+                    self._pause()
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
 
     async def changed(self) -> None:
         """Wait until something has happened: a job got further, or `wake` was called."""
@@ -173,6 +174,7 @@ class Pipeline:
     # How a job ends
 
     def _end(self, job: Job) -> None:
+        self._steps.tell.ended(job)
         if job.failure is None:
             job.chunk = None  # nobody needs it any more, and it may be large
         self.jobs.remove(job)
@@ -181,6 +183,7 @@ class Pipeline:
 
     def _fail(self, job: Job, error: AiotcbatchError, *, halt: bool) -> None:
         """Raise, or note in the job that it gets no further."""
+        self._steps.tell.failed(job, error)
         job.failed(error)
         if halt:
             raise error

@@ -20,6 +20,7 @@ from aiotcbatch.errors import (
 from aiotcbatch.files import upload_files
 from aiotcbatch.job import Phase
 from aiotcbatch.job_api import UNKNOWN_OUTCOME, JobApi
+from aiotcbatch.job_events import JobEvents
 from aiotcbatch.producers import is_read_once
 from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.results import EntityLookup
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from aiotcbatch.chunk import Chunk
     from aiotcbatch.contents import FileItem
     from aiotcbatch.http import Transport
-    from aiotcbatch.job import Job
+    from aiotcbatch.job import Job, JobSettings
     from aiotcbatch.polling import PollSchedule
     from aiotcbatch.recorder import Recorder
     from aiotcbatch.results import BatchError, BatchStatus
@@ -89,11 +90,19 @@ class Steps:
     ) -> None:
         self.api = JobApi(transport)
         self.recorder = recorder
+        self.tell = JobEvents(transport.events, clock.now)
         self._transport = transport
         self._schedule = schedule
         self._clock = clock
 
     # The document to the server
+
+    async def create(self, settings: JobSettings) -> int:
+        """Create a job, and give its id; see `JobApi.create`."""
+        began = self._clock.now()
+        batch_id = await self.api.create(settings)
+        self.tell.created(batch_id, settings, self._clock.now() - began)
+        return batch_id
 
     async def send(self, job: Job, *, at_once: bool = False) -> None:
         """
@@ -122,7 +131,7 @@ class Steps:
             return
         while True:
             if job.phase is Phase.CUT:
-                job.created(await self.api.create(job.settings))
+                job.created(await self.create(job.settings))
                 await self.recorder.note(job)
             try:
                 await self.upload(job)
@@ -150,6 +159,12 @@ class Steps:
             AiotcbatchError: When the server refuses the document, or when it cannot be told now
                 whether it has come.
         """
+        began = self._clock.now()
+        answer = await self._upload(job)
+        self.tell.uploaded(job, self._clock.now() - began)
+        return answer
+
+    async def _upload(self, job: Job) -> dict[str, Any]:
         doubt: Exception | None = None
         for _ in range(UPLOAD_ATTEMPTS):
             in_doubt = job.phase is Phase.UPLOADING
@@ -190,6 +205,7 @@ class Steps:
         return True
 
     async def _send_at_once(self, job: Job) -> None:
+        began = self._clock.now()
         job.uploading()
         await self.recorder.note(job)
         try:
@@ -206,7 +222,9 @@ class Steps:
             raise
         job.batch_id = status.id
         job.uploaded(self._clock.now())
+        self.tell.uploaded(job, job.uploaded_at - began)
         if status.completed:
+            self.tell.polled(None, status, job.uploaded_at - began)
             job.completed(status)
 
     @staticmethod
@@ -279,6 +297,7 @@ class Steps:
                 return None
             status = await self.api.status(batch_id)
             elapsed = self._clock.now() - since
+            self.tell.polled(batch_id, status, elapsed)
             if status.completed:
                 if learn:
                     self._schedule.completed(count, elapsed)
@@ -375,6 +394,7 @@ class Steps:
                 self._transport,
                 _until(stop, job),
                 owner=job.settings.owner,
+                batch_id=job.batch_id,
                 concurrency=concurrency,
                 halt_on_error=halt,
                 on_result=job.filed,

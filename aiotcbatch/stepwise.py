@@ -123,7 +123,7 @@ class StepByStep(TypedBuilder, Configurable):
         """
         self._refuse_closed()
         try:
-            return await self._steps.api.create(self._settings)
+            return await self._steps.create(self._settings)
         except AiotcbatchError:
             if self._halt(halt_on_error).batch:
                 raise
@@ -159,6 +159,7 @@ class StepByStep(TypedBuilder, Configurable):
             try:
                 answer = await self._upload(job, batch_id)
             except AiotcbatchError as error:
+                self._steps.tell.failed(job, error)
                 job.failed(error)
                 self._backlog.drop_lost()
                 if self._halt(halt_on_error).batch:

@@ -533,7 +533,7 @@ class TestPending:
 
         (record,) = caplog.records
         assert record.levelno == logging.WARNING
-        assert "closed with 4 entities, 1 file" in record.getMessage()
+        assert (record.event, record.entities, record.files) == ("batch_abandoned", 4, 1)
         for call in (batch.submit(), batch.submit_job(), batch.submit_data(1)):
             with pytest.raises(ClosedError):
                 await call

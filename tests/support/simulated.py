@@ -10,6 +10,7 @@ from anyio.lowlevel import checkpoint
 
 from aiotcbatch.answers import Answer, error_for
 from aiotcbatch.errors import ConnectionLostError
+from aiotcbatch.events import Events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,7 @@ class Simulated:
     #: Whether a job was forgotten that had its document.
     has_forgotten: bool = False
     cancel: Callable[[], None] = lambda: None
+    events: Events = field(default_factory=Events)
     _next_id: int = 1
 
     async def request(
