@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.errors import ConfigurationError, CriticalError
 from aiotcbatch.files import UploadResult
 from aiotcbatch.results import BatchStatus
 
@@ -226,7 +226,8 @@ class Job:
 
     def retried(self) -> None:
         """Note that it is taken up again."""
-        self.status.pop("failure", None)
+        if self.unfinished:
+            self.status.pop("failure", None)
         self.attempts += 1
         self.times_forgotten = 0
 
@@ -253,6 +254,19 @@ class Job:
             self.status["errors"] = errors
         self.chunk = None
         self.phase = Phase.FILING if self.files else Phase.DONE
+        critical = next((error for error in self.status.errors if error.critical), None)
+        if critical is not None:
+            self._given_up(critical)
+
+    def _given_up(self, critical: BatchError) -> None:
+        """Note that the server gave up on the document, whatever is tried."""
+        name = "an inline job" if self.batch_id is None else f"job {self.batch_id}"
+        self.failed(
+            CriticalError(
+                f"the server gave up on {name}: {critical.message}", batch_id=self.batch_id
+            )
+        )
+        self._end(Phase.DONE, "the server gave up on its batch job")
 
     def filed(self, upload: UploadResult) -> None:
         """Note what became of a file."""
@@ -277,10 +291,6 @@ class Job:
     def lost(self) -> None:
         """Note that what became of it cannot be told, so that it is not sent again."""
         self._end(Phase.LOST, "what became of its batch job is not known")
-
-    def given_up(self) -> None:
-        """Note that the server gave up on the document."""
-        self._end(Phase.DONE, "the server gave up on its batch job")
 
     def _end(self, phase: Phase, why: str) -> None:
         for xid in list(self.files):

@@ -273,7 +273,7 @@ class Pipeline:
             )
         except NotFoundError as error:
             self._leave_server()
-            await self._forgotten(job, error)
+            self._forgotten(job, error)
         except AiotcbatchError as error:
             self._leave_server()
             self._fail(job, error, halt=self._options.halt.poll)
@@ -289,15 +289,14 @@ class Pipeline:
         self._on_server.popleft()
         self._oldest_since = self._clock.now()
 
-    async def _forgotten(self, job: Job, error: NotFoundError) -> None:
+    def _forgotten(self, job: Job, error: NotFoundError) -> None:
         """Have a job that the server forgot, as one does that restarts, sent again."""
         try:
             self._steps.forgotten(job, error)
-            await self._recorder.note(job)
         except AiotcbatchError as lost:
-            await self._recorder.note(job)
             self._fail(job, lost, halt=self._options.halt.poll)
         else:
+            # At once, before anybody looks whether the jobs that wait for this one have a turn.
             self._again.append(job)
 
     # The worker that fetches errors
@@ -321,15 +320,8 @@ class Pipeline:
             self._fail(job, error, halt=self._options.halt.poll)
             return
         self._completed.popleft()
-        critical = next((error for error in job.status.errors if error.critical), None)
-        if critical is not None:
-            job.given_up()
-            await self._recorder.note(job)
-            job_name = "an inline job" if job.batch_id is None else f"job {job.batch_id}"
-            gave_up = CriticalError(
-                f"the server gave up on {job_name}: {critical.message}", batch_id=job.batch_id
-            )
-            self._fail(job, gave_up, halt=self._options.halt.batch)
+        if isinstance(job.failure, CriticalError):
+            self._fail(job, job.failure, halt=self._options.halt.batch)
         elif job.files and self._options.process_files:
             self._filing.append(job)
             self.wake()

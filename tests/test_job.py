@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aiotcbatch.errors import ConfigurationError, ConnectError
+from aiotcbatch.errors import ConfigurationError, ConnectError, CriticalError
 from aiotcbatch.files import UploadResult
 from aiotcbatch.job import Job, JobSettings, Phase
 from aiotcbatch.results import BatchError
@@ -200,13 +200,14 @@ class TestLife:
         assert job.chunk is None
 
     async def test_given_up(self) -> None:
-        """When the server gave up no file is uploaded, and each says so."""
+        """When the server gave up that is its failure for good, and no file is uploaded."""
         job = Job(SETTINGS, await cut(files=1))
         job.completed({"status": "Completed"})
-        job.explained([])
-        job.given_up()
+        job.explained([BatchError(errorReason="would exceed the number of allowed indicators")])
+        job.retried()
 
         assert job.phase is Phase.DONE
+        assert isinstance(job.failure, CriticalError)
         assert "gave up" in str(job.result.uploads[0].error)
 
     async def test_uploads_come_in_the_order_of_the_groups(self) -> None:

@@ -136,6 +136,37 @@ class TestOrder:
         assert server.written == {"g0", "g1", "g2"}
 
 
+class SlowRecorder:
+    """Takes its time for each note."""
+
+    async def note(self, job: Job) -> None:
+        """Let all others go first."""
+        for _ in range(50):
+            await checkpoint()
+
+    async def told(self, jobs: Any) -> None:
+        """Note nothing."""
+
+
+async def test_nothing_overtakes_while_a_recorder_writes() -> None:
+    """A job that waits for one that was forgotten waits also while that is noted."""
+    server = Simulated(["", "", "forget"], looks=3)
+    jobs = await jobs_of(3, linked=True)
+    clock = Time().clock
+    pipeline = Pipeline(
+        server,  # type: ignore[arg-type]
+        PollSchedule(),
+        SubmitOptions(),
+        iter(jobs),
+        clock,
+        SlowRecorder(),
+    )
+    await pipeline.run()
+
+    # That nothing is written before what it points to, the server itself asserts.
+    assert server.written == {"g0", "g1", "g2"}
+
+
 class TestPausing:
     """Running until a job has ended."""
 
