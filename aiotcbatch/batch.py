@@ -5,21 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
-from aiotcbatch.errors import AiotcbatchError
+from anyio import CancelScope
+
+from aiotcbatch.errors import AiotcbatchError, UsageError
 from aiotcbatch.events import BatchAbandoned
 from aiotcbatch.job import JobSettings
+from aiotcbatch.keeper import resume
 from aiotcbatch.options import SubmitOptions
 from aiotcbatch.pipeline import Pipeline
+from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.results import BatchStatus
 from aiotcbatch.stepwise import StepByStep
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from os import PathLike
     from types import TracebackType
     from typing import Self
 
+    from aiotcbatch.contents import FileContent
     from aiotcbatch.http import Transport
+    from aiotcbatch.keeper import Resumed
     from aiotcbatch.steps import Clock
 
 __all__ = ["Batch", "BatchOptions"]
@@ -38,6 +44,8 @@ class BatchOptions(TypedDict, total=False):
     file_concurrency: int
     create_and_upload: bool
     poll_timeout: float
+    journal: str | PathLike[str] | None
+    contents: Callable[[str], FileContent | None] | None
     validate: bool
     indicator_types: Mapping[str, int] | None
     clock: Clock | None
@@ -74,6 +82,10 @@ class Batch(StepByStep):
             answered at once; but when an answer is lost, nothing tells whether the server has
             the entities. Delete jobs are always made in two.
         poll_timeout: Seconds that the server may take for one job.
+        journal: A file in which everything that was drained survives the process until it is
+            done. Such a batch is used with ``async with``: entering goes on with what is there.
+        contents: Called with the xid of a group whose file was not to be kept there, a callable
+            or an open file, when the journal is opened again; gives its content, or None.
         validate: False takes every value that can be encoded, as it is given.
         indicator_types: The types that the instance knows, with the number of their values.
         clock: The time, for tests.
@@ -103,6 +115,8 @@ class Batch(StepByStep):
         file_concurrency: int = 8,
         create_and_upload: bool = False,
         poll_timeout: float = 3600.0,
+        journal: str | PathLike[str] | None = None,
+        contents: Callable[[str], FileContent | None] | None = None,
         validate: bool = True,
         indicator_types: Mapping[str, int] | None = None,
         clock: Clock | None = None,
@@ -137,9 +151,25 @@ class Batch(StepByStep):
             indicator_types=indicator_types,
         )
         self._transport = transport
+        self._journal_path = journal
+        self._contents = contents
+        self._resumed: Resumed | None = None
+        self._recorder = NO_RECORDER
 
     async def __aenter__(self) -> Self:
+        if self._journal_path is not None and self._resumed is None:
+            buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
+            resumed = await resume(self._journal_path, self._settings, buffers, self._contents)
+            self._resumed, self._keeper = resumed, resumed.keeper
+            self._recorder = self._steps.recorder = resumed.recorder
+            self._backlog.pending += resumed.jobs
         return self
+
+    async def drain(self) -> None:
+        """Encode what is open, and seal it; with a journal, keep it there."""
+        if self._journal_path is not None and self._resumed is None:
+            raise UsageError("a batch with a journal is used inside its block: async with")
+        await super().drain()
 
     async def __aexit__(
         self,
@@ -150,8 +180,18 @@ class Batch(StepByStep):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Give everything up that was not submitted, and log it; closing twice is harmless."""
-        if not self._closed and self._pending:
+        """
+        Give everything up that was not submitted, and log it; closing twice is harmless.
+
+        With a journal, what was drained is not given up: who opens it next goes on with it.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._resumed is not None:
+            with CancelScope(shield=True):
+                await self._resumed.journal.remove_if_done()
+        elif self._pending:
             self._transport.events.tell(
                 BatchAbandoned(
                     owner=self.owner,
@@ -160,7 +200,6 @@ class Batch(StepByStep):
                     files=self.file_len,
                 )
             )
-        self._closed = True
         self._backlog.clear()
 
     close = aclose
@@ -218,7 +257,10 @@ class Batch(StepByStep):
             await self.drain()
             self._backlog.begin()
             await self._run(options)
-        return self._backlog.tell_all()
+            ended = list(self._backlog.ended)
+        statuses = self._backlog.tell_all()
+        await self._recorder.told(ended)
+        return statuses
 
     async def submit_iter(
         self,
@@ -248,8 +290,12 @@ class Batch(StepByStep):
                 await self._run(options, until_one=True)
             if not self._backlog.ended:
                 return
-            while (status := self._backlog.tell()) is not None:
-                yield status
+            while self._backlog.ended:
+                job = self._backlog.ended[0]
+                status = self._backlog.tell()
+                await self._recorder.told([job])
+                if status is not None:
+                    yield status
 
     def _options_for(
         self, poll: bool, errors: bool, process_files: bool, halt_on_error: bool | None
@@ -267,12 +313,16 @@ class Batch(StepByStep):
         if until_one and self._backlog.ended:
             return
         source = self._backlog.source(self._new_job)
-        pipeline = Pipeline(self._transport, self._schedule, options, source, self._clock)
+        pipeline = Pipeline(
+            self._transport, self._schedule, options, source, self._clock, self._recorder
+        )
         try:
             await pipeline.run(until_one=until_one)
         except AiotcbatchError as error:
             self._backlog.collect(pipeline.finished)
+            ended = list(self._backlog.ended)
             error.partial = self._backlog.tell_standing()
+            await self._recorder.told(ended)
             error.add_note(self._standing(error.partial))
             raise
         except BaseException:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from aiotcbatch.ordering import dependencies_first
-from aiotcbatch.spool import SpooledSlice
+from aiotcbatch.spool import StoredSlice
 from aiotcbatch.xid_index import SHARD_MASK, SegmentIndex
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ __all__ = ["Buffer", "Cut", "GroupBuffer", "Piece", "encode", "loaded", "xid_of"
 #: Records are joined into a segment when they are this many bytes together.
 SEGMENT_BYTES = 256 * 1024
 
-#: Records as they are held, in memory or on disk.
-Piece = memoryview | SpooledSlice
+#: Records as they are held, in memory, in the spool or in the journal.
+Piece = memoryview | StoredSlice
 
 #: Encodes one wire dict; the only way in which entities become bytes.
 encode = orjson.dumps
@@ -54,15 +54,20 @@ class Cut:
     files: list[FileItem] = field(default_factory=list)
     #: Links that were taken out of records since their circle does not fit: xid to xid.
     severed: list[tuple[str, str]] = field(default_factory=list)
+    #: The places of the groups that they belong to.
+    file_places: list[int] = field(default_factory=list)
+    #: The places of the records, in the order of the slices.
+    places: list[range] = field(default_factory=list)
 
-    def add(self, piece: Piece, count: int) -> None:
-        """Append a slice that holds some records."""
+    def add(self, piece: Piece, count: int, place: int) -> None:
+        """Append a slice that holds some records, the first of them from a place."""
         self.slices.append(piece)
+        self.places.append(range(place, place + count))
         self.count += count
         self.nbytes += len(piece) + 1
 
 
-class _Segment:
+class Segment:
     """
     Records joined by commas, where each begins, and which are gone.
 
@@ -70,7 +75,18 @@ class _Segment:
     each to a bytearray does.
     """
 
-    __slots__ = ("body", "first", "gone", "hashes", "left", "records", "refers", "starts", "taken")
+    __slots__ = (
+        "body",
+        "first",
+        "gone",
+        "hashes",
+        "kept",
+        "left",
+        "records",
+        "refers",
+        "starts",
+        "taken",
+    )
 
     def __init__(self, first: int) -> None:
         #: The place of the first record; the others follow.
@@ -86,6 +102,8 @@ class _Segment:
         self.taken = 0
         self.left = 0
         self.body: Piece = memoryview(b"")
+        #: What stands for the body in the journal.
+        self.kept: StoredSlice | None = None
         #: Record i is ``body[starts[i] : starts[i + 1] - 1]``.
         self.starts: array[int] = array("I")
 
@@ -100,6 +118,11 @@ class _Segment:
 
     def __len__(self) -> int:
         return len(self.hashes)
+
+    @property
+    def stored_body(self) -> bytes | memoryview:
+        """The records that the journal is to keep."""
+        return loaded(self.body)
 
     def has(self, at: int) -> bool:
         return self.taken <= at < len(self) and at not in self.gone
@@ -149,7 +172,7 @@ class Buffer:
 
     def __init__(self, key_of: Callable[[dict[str, Any]], Any]) -> None:
         self._key_of = key_of
-        self._segments: list[_Segment] = []
+        self._segments: list[Segment] = []
         self._count = 0
         self._nbytes = 0
         #: Bytes of the segments that are in memory.
@@ -159,11 +182,16 @@ class Buffer:
         self._index = SegmentIndex()
         self._shards = self._index.shards
         self._compacted = False
+        #: The same, since the journal does not have them; None if there is no journal.
+        self._kept_until: int | None = None
+        #: What the journal does not have yet; None if there is no journal.
+        self._unkept: list[Segment] | None = None
+        self._unkept_gone: list[int] = []
         self._begin_segment(0)
 
     def _begin_segment(self, first: int) -> None:
         """Begin the segment that fills; what it is made of is at hand for `add`."""
-        self._filling = _Segment(first)
+        self._filling = Segment(first)
         self._first = first
         self._records = self._filling.records
         self._hashes = self._filling.hashes
@@ -189,6 +217,22 @@ class Buffer:
     def _next_place(self) -> int:
         return self._first + len(self._records)
 
+    @property
+    def _end(self) -> int:
+        """The place before which records can be taken."""
+        end = self._next_place if self._held_from is None else self._held_from
+        return end if self._kept_until is None else min(end, self._kept_until)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a record that can be taken."""
+        self._close_segment()
+        if not self._segments:
+            return False
+        segment = self._segments[0]
+        start, _ = segment.next_run(1, 0)
+        return segment.first + start < self._end
+
     async def spill(self, spool: Spool, nbytes: int) -> int:
         """
         Move records to the spool, the last ones first since they are sent last.
@@ -207,7 +251,7 @@ class Buffer:
                 break
             body = segment.body
             if isinstance(body, memoryview):
-                spooled = await spool.write(body)
+                spooled = segment.kept or await spool.write(body)
                 moved += len(body)
                 if segment.left:  # it was not sent meanwhile
                     segment.body = spooled
@@ -290,6 +334,8 @@ class Buffer:
         else:
             segment.gone.add(at)
             self._forget(segment, 1, segment.nbytes(at, at + 1))
+        if self._unkept is not None:
+            self._unkept_gone.append(segment.first + at)
         self._removed(key, segment.first + at)
         return data
 
@@ -309,17 +355,16 @@ class Buffer:
         while self._segments and cut.count < max_count:
             segment = self._segments[0]
             start, stop = segment.next_run(max_count - cut.count, max_bytes - cut.nbytes)
-            if self._held_from is not None:
-                stop = min(stop, self._held_from - segment.first)
+            stop = min(stop, self._end - segment.first)
             if stop <= start:
                 break
-            cut.add(segment.slice(start, stop), stop - start)
+            cut.add(segment.slice(start, stop), stop - start, segment.first + start)
             cut.refers = cut.refers or segment.refers
             segment.taken = stop
             self._forget(segment, stop - start, segment.nbytes(start, stop))
         return cut
 
-    def _forget(self, segment: _Segment, count: int, nbytes: int) -> None:
+    def _forget(self, segment: Segment, count: int, nbytes: int) -> None:
         """Count records that are gone, and let go of a segment of which nothing is left."""
         self._count -= count
         self._nbytes -= nbytes
@@ -330,7 +375,7 @@ class Buffer:
                 self._segment_bytes -= len(segment.body)
             self._drop(segment)
 
-    def _drop(self, segment: _Segment) -> None:
+    def _drop(self, segment: Segment) -> None:
         if self._segments or self._records:
             self._index.drop(segment.hashes, segment.first)
         else:
@@ -346,13 +391,99 @@ class Buffer:
         self._nbytes += self._filling_bytes + len(segment.records)
         segment.close()
         self._begin_segment(segment.first + len(segment))
+        if self._unkept is not None:
+            self._unkept.append(segment)
         if segment.left:
             self._segments.append(segment)
             self._segment_bytes += len(segment.body)
         else:
             self._drop(segment)
 
-    def _find(self, key: str) -> tuple[_Segment, int, dict[str, Any]] | None:
+    # What the journal is told, and what it gives back
+
+    def track(self) -> None:
+        """Take from now on only what the journal has; all that is there it has."""
+        self._unkept = []
+        self._kept_until = self._next_place
+
+    def unkept(self) -> tuple[list[Segment], list[int]]:
+        """Give the segments, and the places of removed records, that the journal lacks."""
+        self._close_segment()
+        segments, gone = self._unkept or [], self._unkept_gone
+        self._unkept, self._unkept_gone = [], []
+        return segments, gone
+
+    def kept(self, segments: list[Segment]) -> None:
+        """Note that the journal has these segments, and all before them."""
+        if segments:
+            last = segments[-1]
+            self._kept_until = max(self._kept_until or 0, last.first + len(last))
+
+    def unkept_again(self, segments: list[Segment], gone: list[int]) -> None:
+        """Take back what could not be written to the journal."""
+        self._unkept = segments + (self._unkept or [])
+        self._unkept_gone = gone + self._unkept_gone
+
+    def set_aside(self, record: bytes) -> int:
+        """Give a record a place at which it is kept, and from which it is never taken."""
+        self._close_segment()
+        segment = Segment(self._first)
+        segment.records.append(record)
+        segment.hashes.append(0)
+        segment.close()
+        self._begin_segment(segment.first + 1)
+        if self._unkept is not None:
+            self._unkept.append(segment)
+        return segment.first
+
+    def drop_aside(self, place: int) -> None:
+        """Note that a record that was set aside is needed no more."""
+        if self._unkept is not None:
+            self._unkept_gone.append(place)
+
+    def restore(
+        self,
+        first: int,
+        starts: array[int],
+        body: StoredSlice,
+        records: dict[int, dict[str, Any]],
+        *,
+        refers: bool,
+    ) -> None:
+        """
+        Put in a segment from the journal.
+
+        Args:
+            first: The place of its first record, behind all that are there.
+            starts: Where its records begin.
+            body: Its records.
+            records: Those that wait, decoded, by place.
+            refers: Whether one may point to groups.
+        """
+        segment = Segment(first)
+        segment.starts, segment.body, segment.kept = starts, body, body
+        segment.refers = refers
+        for place in range(first, first + len(starts) - 1):
+            data = records.get(place)
+            if data is None:
+                segment.gone.add(place - first)
+                segment.hashes.append(0)
+            else:
+                number = hash(self._key_of(data))
+                segment.hashes.append(number)
+                self._shards[number & SHARD_MASK][number] = first
+                self._count += 1
+                self._nbytes += segment.nbytes(place - first, place - first + 1)
+        segment.left = len(records)
+        self._segments.append(segment)
+        self._begin_segment(first + len(segment))
+
+    def begin_at(self, place: int) -> None:
+        """Give the next record this place at least."""
+        if place > self._first:
+            self._begin_segment(place)
+
+    def _find(self, key: str) -> tuple[Segment, int, dict[str, Any]] | None:
         number = hash(key)
         found = self._index.get(number)
         segment = self._locate(found[0]) if found is not None else None
@@ -367,7 +498,7 @@ class Buffer:
                     return segment, at, data
         return None
 
-    def _locate(self, place: int) -> _Segment | None:
+    def _locate(self, place: int) -> Segment | None:
         """Find the segment to which a place belongs."""
         if place >= self._first:
             return self._filling
@@ -416,6 +547,26 @@ class GroupBuffer(Buffer):
             self._marked[place] = key
         return True
 
+    def mark(self, place: int, xid: str, links: Sequence[str], item: FileItem | None) -> None:
+        """Note the links and the file of a group that was restored."""
+        if links:
+            self._links[xid] = links
+        if item is not None:
+            self._files[xid] = item
+        if links or item is not None:
+            self._marked[place] = xid
+
+    def files_from(self, place: int) -> list[tuple[int, FileItem]]:
+        """Give the files of the groups that stand at a place or behind it."""
+        found = []
+        for marked in reversed(self._marked):
+            if marked < place:
+                break
+            item = self._files.get(self._marked[marked])
+            if item is not None:
+                found.append((marked, item))
+        return found
+
     @property
     def file_count(self) -> int:
         """Contents that are to be uploaded."""
@@ -430,6 +581,11 @@ class GroupBuffer(Buffer):
         if self._held_from is not None:
             self._planned_until = -1
         super().release()
+
+    def kept(self, segments: list[Segment]) -> None:
+        """Note that the journal has these segments, and all before them."""
+        super().kept(segments)
+        self._planned_until = -1
 
     def _removed(self, key: str, place: int) -> None:
         """Forget the links of a group; its file is taken back by `detach`."""
@@ -462,6 +618,7 @@ class GroupBuffer(Buffer):
             item = self._files.pop(xid, None)
             if item is not None:
                 cut.files.append(item)
+                cut.file_places.append(place)
 
     def _take_linked(self, max_count: int, max_bytes: int) -> Cut:
         if self._planned_until != self._next_place:
@@ -482,7 +639,7 @@ class GroupBuffer(Buffer):
 
     def _order(self) -> deque[list[int]]:
         """Every place that can be taken, in sets, what is pointed to first."""
-        end = self._next_place if self._held_from is None else self._held_from
+        end = self._end
         by_hash: dict[int, int] = {}
         for segment in self._segments:
             by_hash.update(zip(segment.hashes, range(segment.first, end), strict=False))
@@ -502,7 +659,7 @@ class GroupBuffer(Buffer):
         segment, at = self._at(place)
         return segment.has(at)
 
-    def _at(self, place: int) -> tuple[_Segment, int]:
+    def _at(self, place: int) -> tuple[Segment, int]:
         segment = self._locate(place)
         if segment is None:
             raise AssertionError(f"place {place} was planned and is not there")
@@ -516,12 +673,23 @@ class GroupBuffer(Buffer):
         segment, at = self._at(place)
         record = segment.slice(at, at + 1)
         nbytes = segment.nbytes(at, at + 1)
-        if later and not later.isdisjoint(self._links.get(self._marked.get(place, ""), ())):
-            record = self._sever(cut, orjson.loads(loaded(record)), later)
-        cut.add(record, 1)
+        severs = later and not later.isdisjoint(self._links.get(self._marked.get(place, ""), ()))
         self._take_mark(cut, place)
+        if severs:
+            record = self._sever(cut, orjson.loads(loaded(record)), later)
+            place = self._rewrite(cut, place, record)
+        cut.add(record, 1, place)
         segment.gone.add(at)
         self._forget(segment, 1, nbytes)
+
+    def _rewrite(self, cut: Cut, place: int, record: memoryview) -> int:
+        """Have the journal keep a record as it is sent, in place of the one before."""
+        if self._unkept is None:
+            return place
+        self._unkept_gone.append(place)
+        new = self.set_aside(bytes(record))
+        cut.file_places = [new if marked == place else marked for marked in cut.file_places]
+        return new
 
     @staticmethod
     def _sever(cut: Cut, data: dict[str, Any], later: frozenset[str]) -> memoryview:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from aiotcbatch.entities.entity import Entity
+    from aiotcbatch.keeper import Keeper
 
 __all__ = ["Builder"]
 
@@ -93,6 +94,8 @@ class Builder:
         self._spool = Spool(spool_directory)
         self._know_types(indicator_types)
         self._drain_lock = anyio.Lock()
+        #: Brings what is drained into the journal; None if there is none.
+        self._keeper: Keeper | None = None
         self._closed = False
 
     @property
@@ -482,18 +485,26 @@ class Builder:
         Encode what is open, and seal it: its handles end here.
 
         It never holds the event loop for more than a few milliseconds, however much there is.
+        With a journal, what is drained survives the process when this has returned.
 
         Raises:
             ValidationError: When an entity cannot be sent, since a required field is missing
                 or it is larger than a job. It stays open, all others are drained.
+            JournalError: When the journal cannot be written.
         """
         async with self._drain_lock:
             errors = [*await self._groups.drain(), *await self._indicators.drain()]
+            await self._keep()
             await self._spill()
         if errors:
             for error in errors[1:]:
                 errors[0].add_note(f"likewise: {error}")
             raise errors[0]
+
+    async def _keep(self) -> None:
+        """Write to the journal, if there is one, what it does not have yet."""
+        if self._keeper is not None:
+            await self._keeper.keep()
 
     async def _spill(self) -> None:
         """Move encoded entities to disk, so that no more than the limit stays in memory."""

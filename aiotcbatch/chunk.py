@@ -11,7 +11,6 @@ import orjson
 from aiotcbatch.buffer import Cut, encode, loaded
 from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import ConfigurationError
-from aiotcbatch.spool import SpooledSlice
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -76,7 +75,7 @@ class Chunk:
     async def blocks(self) -> AsyncIterator[bytes | memoryview]:
         """Give the document from its beginning, without joining or copying."""
         for part in self._parts():
-            yield await part.fetch() if isinstance(part, SpooledSlice) else part
+            yield part if isinstance(part, bytes | memoryview) else await part.fetch()
 
     def _parts(self) -> Iterator[bytes | Piece]:
         opening = b'{"'
@@ -153,15 +152,15 @@ def cut_chunk(
     room = max_bytes - FRAME_BYTES + 1
     chunk.groups = groups.take(max_count, room)
     _resolve_severed(chunk.groups, associations)
-    if not groups.count:
+    if not groups.ready:
         room -= chunk.groups.nbytes
         chunk.indicators = indicators.take(max_count - chunk.count, room)
-        if not indicators.count:
+        if not indicators.ready:
             room -= chunk.indicators.nbytes
             chunk.associations = associations.take(max_count - chunk.count, room)
     if chunk.count:
         return chunk
-    if groups.count or indicators.count or associations.count:
+    if groups.ready or indicators.ready or associations.ready:
         raise ConfigurationError(
             "max_bytes_per_job", max_bytes, "more than the largest entity that is held"
         )

@@ -24,15 +24,23 @@ class HeldLinks(LinkRules):
     Args:
         is_open: Tells whether a group is open, so that it is known after this drain().
         add: Called with the associations that were held for a group, when it has come.
+        set_aside: Keeps an association in the journal meanwhile; gives its place there.
+        drop_aside: Called with that place, when it is held no more.
     """
 
     def __init__(
-        self, is_open: Callable[[str], bool], add: Callable[[Association], object]
+        self,
+        is_open: Callable[[str], bool],
+        add: Callable[[Association], object],
+        set_aside: Callable[[Association], int | None],
+        drop_aside: Callable[[int], None],
     ) -> None:
         self._is_open = is_open
         self._add = add
+        self._set_aside = set_aside
+        self._drop_aside = drop_aside
         self._known = XidIndex()
-        self._held: dict[str, list[Association]] = {}
+        self._held: dict[str, list[tuple[Association, int | None]]] = {}
 
     def __len__(self) -> int:
         return sum(len(links) for links in self._held.values())
@@ -44,17 +52,24 @@ class HeldLinks(LinkRules):
     def came(self, xid: str) -> None:
         """Note that a group has come, and add what was held for it."""
         self._known.put_all((hash(xid),), 0)
-        for association in self._held.pop(xid, ()):
+        for association in self._taken(xid):
             self._add(association)
 
     def hold(self, xid: str, association: Association) -> None:
         """Hold a link until a group comes."""
-        self._held.setdefault(xid, []).append(association)
+        held = (association, self._set_aside(association))
+        self._held.setdefault(xid, []).append(held)
 
     def release(self) -> Iterator[Association]:
         """Give back all that is held: what they point to is on the server, or nowhere."""
-        while self._held:
-            yield from self._held.popitem()[1]
+        for xid in list(self._held):
+            yield from self._taken(xid)
+
+    def _taken(self, xid: str) -> Iterator[Association]:
+        for association, place in self._held.pop(xid, ()):
+            yield association
+            if place is not None:
+                self._drop_aside(place)
 
     def group_waits(self, data: Mapping[str, Any]) -> bool:
         """All groups wait: they come with a drain()."""

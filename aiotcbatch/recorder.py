@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from aiotcbatch.job import Job
     from aiotcbatch.journal import Journal
+    from aiotcbatch.keeper import Keeper
 
 __all__ = ["NO_RECORDER", "JournalRecorder", "Recorder"]
 
@@ -45,10 +46,12 @@ class JournalRecorder:
 
     Args:
         journal: The journal, which is open.
+        keeper: Brings what is drained there.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, keeper: Keeper) -> None:
         self._journal = journal
+        self._keeper = keeper
         #: By job: its number in the journal, the phase and the files that are noted.
         self._numbers: dict[Job, int] = {}
         self._phases: dict[Job, Phase] = {}
@@ -68,14 +71,7 @@ class JournalRecorder:
             JournalError: When it cannot be written.
         """
         if job not in self._numbers:
-            chunk = job.document
-            number = await self._journal.cut(
-                job.settings,
-                chunk.runs,
-                segments=chunk.rewritten,
-                gone=chunk.replaced,
-                files=chunk.rewritten_files,
-            )
+            number = await self._keeper.cut(job)
             self._numbers[job] = number
             self._phases[job] = Phase.CUT
             self._files[job] = set()

@@ -7,19 +7,35 @@ import tempfile
 import weakref
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Spool", "SpooledSlice"]
+__all__ = ["Spool", "SpooledSlice", "StoredSlice"]
 
 T = TypeVar("T")
 
 #: The descriptor of a spool to which nothing was written.
 _NONE = -1
+
+
+class StoredSlice(Protocol):
+    """Some bytes that are on disk, as a stand-in for a memoryview of them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice) -> StoredSlice: ...
+
+    def read(self) -> bytes:
+        """Read the bytes."""
+        ...
+
+    async def fetch(self) -> bytes:
+        """Read the bytes in a worker thread."""
+        ...
 
 
 class SpooledSlice:

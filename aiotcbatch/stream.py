@@ -6,29 +6,36 @@ import inspect
 from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
+from aiotcbatch.buffer import encode
 from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, UsageError
 from aiotcbatch.held import HeldLinks
 from aiotcbatch.job import Job
+from aiotcbatch.keeper import resume
 from aiotcbatch.pipeline import Clock, Halt, Pipeline, SubmitOptions
 from aiotcbatch.polling import PollSchedule
+from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.results import COUNTS, BatchStatus
 from aiotcbatch.retry import is_transient
 from aiotcbatch.typed import TypedBuilder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from os import PathLike
     from types import TracebackType
     from typing import Self
 
     from anyio.streams.memory import MemoryObjectSendStream
 
+    from aiotcbatch.contents import FileContent
     from aiotcbatch.http import Transport
     from aiotcbatch.job import JobSettings
+    from aiotcbatch.keeper import Resumed
 
 __all__ = ["Stream", "StreamOptions", "StreamStatistics"]
 
@@ -51,6 +58,8 @@ class StreamOptions(TypedDict, total=False):
     poll_timeout: float
     halt_on_failure: bool
     on_job: Callable[[BatchStatus], Awaitable[None] | None] | None
+    journal: str | PathLike[str] | None
+    contents: Callable[[str], FileContent | None] | None
     validate: bool
     indicator_types: Mapping[str, int] | None
     clock: Clock | None
@@ -95,7 +104,8 @@ class Stream(TypedBuilder):
 
     Leaving the block normally drains, sends what is left, and waits until every job has ended.
     Leaving it by an exception or by cancellation ends everything at once: what is not on the
-    server is given up, jobs that are there run on without being watched.
+    server is given up, jobs that are there run on without being watched. With a ``journal`` they
+    are not: the next stream or batch that opens it goes on from there.
 
     A link to a group that has not come yet is held back, and is made once the group is sent; if
     the group never comes it is made at the end, since it may be in the owner already.
@@ -119,6 +129,10 @@ class Stream(TypedBuilder):
             raises. False goes on: what may be a matter of time is tried again for as long as the
             stream lives, and once more at its end; other failures are in the job's status.
         on_job: Called, and awaited if need be, with the status of each job that has ended.
+        journal: A file in which everything that was drained survives the process until it is
+            done; entering the block goes on with what is there.
+        contents: Called with the xid of a group whose file was not to be kept there, a callable
+            or an open file, when the journal is opened again; gives its content, or None.
         validate: False takes every value that can be encoded, as it is given.
         indicator_types: The types that the instance knows, with the number of their values.
         clock: The time, for tests.
@@ -142,6 +156,8 @@ class Stream(TypedBuilder):
         poll_timeout: float = 3600.0,
         halt_on_failure: bool = True,
         on_job: Callable[[BatchStatus], Awaitable[None] | None] | None = None,
+        journal: str | PathLike[str] | None = None,
+        contents: Callable[[str], FileContent | None] | None = None,
         validate: bool = True,
         indicator_types: Mapping[str, int] | None = None,
         clock: Clock | None = None,
@@ -167,9 +183,14 @@ class Stream(TypedBuilder):
         self._linger = linger
         self._on_job = on_job
         self._clock = clock or Clock()
-        self._pipeline = Pipeline(
-            transport, PollSchedule(), options, self._next_jobs(), self._clock
+        self._journal_path = journal
+        self._contents = contents
+        self._resumed: Resumed | None = None
+        self._recorder = NO_RECORDER
+        self._new_pipeline = partial(
+            Pipeline, transport, PollSchedule(), options, clock=self._clock
         )
+        self._pipeline = self._new_pipeline(self._next_jobs())
         self._tasks: anyio.abc.TaskGroup | None = None
         self._readers: set[MemoryObjectSendStream[BatchStatus]] = set()
         #: When the first of what is not sent yet was drained.
@@ -186,11 +207,26 @@ class Stream(TypedBuilder):
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
             raise UsageError("a stream is entered once; make another one with client.stream()")
+        if self._journal_path is not None:
+            await self._resume(self._journal_path)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         for task in (self._pipeline.run, self._watch_linger, self._report):
             self._tasks.start_soon(self._guard, task)
         return self
+
+    async def _resume(self, path: str | PathLike[str]) -> None:
+        """Open the journal, and go on with what it has."""
+        buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
+        resumed = await resume(path, self._settings, buffers, self._contents)
+        self._resumed, self._keeper = resumed, resumed.keeper
+        self._recorder = resumed.recorder
+        self._pipeline = self._new_pipeline(self._next_jobs(), recorder=resumed.recorder)
+        for job in resumed.jobs:
+            self._sending[job] = 0  # its records are on disk
+            self._again.append(job)
+        if self._buffered:
+            self._since = self._clock.now()
 
     async def __aexit__(
         self,
@@ -212,11 +248,15 @@ class Stream(TypedBuilder):
             for reader in self._readers:
                 reader.close()
             self._pipeline.close()
+            if self._resumed is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._resumed.journal.remove_if_done()
 
     async def _finish(self) -> None:
         await self.drain()
         for association in self._links.release():
             super().add_association(association)
+        await self._keep()
         self._ending = True
         self._pipeline.wake()
         while (self._buffered or self._sending) and self._failure is None:
@@ -324,11 +364,21 @@ class Stream(TypedBuilder):
         return super().add_association(association)
 
     def _link_rules(self) -> HeldLinks:
-        self._links = HeldLinks(self._is_open, self.add_association)
+        self._links = HeldLinks(
+            self._is_open, self.add_association, self._set_aside, self._drop_aside
+        )
         return self._links
 
     def _is_open(self, xid: str) -> bool:
         return self._groups.is_open(xid)
+
+    def _set_aside(self, association: Association) -> int | None:
+        if self._keeper is None:
+            return None
+        return self._associations.set_aside(encode(association.data))
+
+    def _drop_aside(self, place: int) -> None:
+        self._associations.drop_aside(place)
 
     # What runs beside
 
@@ -412,6 +462,7 @@ class Stream(TypedBuilder):
                 await reader.send(status)
             except anyio.BrokenResourceError:
                 self._readers.discard(reader)
+        await self._recorder.told([job])
         del self._sending[job]
         self._pipeline.wake()
 

@@ -1,0 +1,291 @@
+"""The keeper: what of a builder goes into the journal, and comes back from it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from anyio import CancelScope
+
+from aiotcbatch.buffer import Cut
+from aiotcbatch.chunk import Chunk
+from aiotcbatch.contents import FileItem
+from aiotcbatch.errors import UsageError
+from aiotcbatch.files import UploadResult
+from aiotcbatch.job import Job, JobSettings, Phase
+from aiotcbatch.journal import Journal, Kind, Run, Segment
+from aiotcbatch.recorder import JournalRecorder
+from aiotcbatch.results import BatchError, BatchStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from os import PathLike
+
+    from aiotcbatch import buffer
+    from aiotcbatch.buffer import Buffer, GroupBuffer
+    from aiotcbatch.contents import FileContent
+    from aiotcbatch.journal import Restored, StoredFile, StoredJob
+    from aiotcbatch.spool import StoredSlice
+
+__all__ = ["Keeper", "Resumed", "Unkept", "resume"]
+
+
+class Unkept:
+    """What the journal does not have yet, in the form in which it takes it."""
+
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+        self.gone: list[Run] = []
+        self.files: list[tuple[int, FileItem]] = []
+        self._from: list[tuple[Buffer, list[buffer.Segment], list[int]]] = []
+
+    def add(self, kind: Kind, held: Buffer) -> None:
+        """Take over what a buffer has."""
+        segments, gone = held.unkept()
+        self._from.append((held, segments, gone))
+        self.segments += [
+            Segment(kind, part.first, part.starts, part.stored_body, part.refers)
+            for part in segments
+        ]
+        self.gone += [Run(kind, place) for place in gone]
+
+    def written(self, slices: Iterable[StoredSlice] = ()) -> None:
+        """Note that the journal has it, and what stands for the segments from now on."""
+        parts = [part for _, segments, _ in self._from for part in segments]
+        for part, piece in zip(parts, slices, strict=False):
+            part.kept = piece
+        for held, segments, _ in self._from:
+            held.kept(segments)
+
+    def give_back(self) -> None:
+        """Let the buffers have again what could not be written."""
+        for held, segments, gone in self._from:
+            held.unkept_again(segments, gone)
+
+
+class Keeper:
+    """
+    Brings what is drained into a journal, and takes up what one has.
+
+    Args:
+        journal: The journal, which is open.
+        groups: The groups of a builder.
+        indicators: Its indicators.
+        associations: Its associations.
+    """
+
+    def __init__(
+        self, journal: Journal, groups: GroupBuffer, indicators: Buffer, associations: Buffer
+    ) -> None:
+        self._journal = journal
+        self._groups = groups
+        self._buffers = {
+            Kind.GROUP: groups,
+            Kind.INDICATOR: indicators,
+            Kind.ASSOCIATION: associations,
+        }
+
+    async def keep(self) -> None:
+        """
+        Write what the journal does not have yet.
+
+        Raises:
+            JournalError: When it cannot be written; it is tried again the next time.
+        """
+        unkept = self.unkept()
+        try:
+            slices = await self._journal.drained(unkept.segments, unkept.gone, unkept.files)
+        except BaseException:
+            unkept.give_back()
+            raise
+        unkept.written(slices)
+
+    def unkept(self) -> Unkept:
+        """Take over what the journal does not have yet."""
+        unkept = Unkept()
+        for kind, held in self._buffers.items():
+            unkept.add(kind, held)
+        groups = [segment.first for segment in unkept.segments if segment.kind is Kind.GROUP]
+        if groups:
+            unkept.files += self._groups.files_from(min(groups))
+        return unkept
+
+    async def cut(self, job: Job) -> int:
+        """
+        Write that a job is made, and what its cutting has made anew.
+
+        Returns:
+            The number of the job in the journal.
+
+        Raises:
+            JournalError: When it cannot be written.
+        """
+        chunk = job.document
+        unkept = self.unkept()
+        new = {
+            place
+            for part in unkept.segments
+            if part.kind is Kind.GROUP
+            for place in range(part.first, part.first + len(part))
+        }
+        files = zip(chunk.groups.file_places, chunk.groups.files, strict=True)
+        unkept.files += [(place, item) for place, item in files if place in new]
+        try:
+            number = await self._journal.cut(
+                job.settings,
+                tuple(runs_of(chunk)),
+                segments=unkept.segments,
+                gone=unkept.gone,
+                files=unkept.files,
+            )
+        except BaseException:
+            unkept.give_back()
+            raise
+        unkept.written()
+        return number
+
+    # What a journal has
+
+    async def restore(
+        self, recorder: JournalRecorder, ask: Callable[[str], FileContent | None] | None
+    ) -> list[Job]:
+        """
+        Take up what the journal has.
+
+        Args:
+            recorder: Told of the jobs that are in the journal.
+            ask: Called with the xid of a group whose file's content the journal cannot have, as
+                it was a callable or an open file; gives it, or None.
+
+        Returns:
+            The jobs that were begun.
+
+        Raises:
+            JournalDamagedError: When the journal is not as it was written.
+        """
+        restored = await self._journal.load()
+        files = {file.place: file for file in restored.files}
+        for segment in restored.segments:
+            records: dict[int, dict[str, Any]] = {}
+            async for first, decoded in segment.decoded():
+                records.update(enumerate(decoded, first))
+            held = self._buffers[segment.kind]
+            held.begin_at(segment.first)
+            if records:
+                held.restore(
+                    segment.first, segment.starts, segment.body, records, refers=segment.refers
+                )
+            if segment.kind is Kind.GROUP:
+                for place, data in records.items():
+                    file = files.get(place)
+                    item = None if file is None else _item(file, ask)
+                    links = data.get("associatedGroupXid", ())
+                    self._groups.mark(place, data["xid"], links, item)
+        for kind, held in self._buffers.items():
+            held.begin_at(restored.next_place(kind))
+            held.track()
+        return [self._job(restored, job, recorder, ask) for job in restored.jobs]
+
+    def _job(
+        self,
+        restored: Restored,
+        stored: StoredJob,
+        recorder: JournalRecorder,
+        ask: Callable[[str], FileContent | None] | None,
+    ) -> Job:
+        files = [file for file in restored.files if file.job == stored.number]
+        items = [_item(file, ask) for file in files]
+        job = Job(JobSettings(**stored.settings), _chunk(restored, stored, items))
+        job.batch_id, job.phase = stored.batch_id, stored.phase
+        job.status = BatchStatus(stored.status)
+        if job.status.errors:
+            job.status["errors"] = [BatchError(error) for error in job.status.errors]
+        for file in files:
+            if file.result is not None and file.xid in job.files:
+                job.filed(UploadResult(file.result))
+        job.phase = stored.phase
+        if job.phase is Phase.FILING and not job.files:
+            job.phase = Phase.DONE
+        recorder.restored(job, stored.number)
+        return job
+
+
+def _item(file: StoredFile, ask: Callable[[str], FileContent | None] | None) -> FileItem:
+    return FileItem(
+        xid=file.xid,
+        type=file.type,
+        content=file.source.content(file.xid, ask),
+        file_name=file.file_name,
+    )
+
+
+def _chunk(restored: Restored, stored: StoredJob, items: list[FileItem]) -> Chunk:
+    """Make the document of a job anew, out of slices of the journal."""
+    cuts = {kind: Cut() for kind in Kind}
+    for run, piece in restored.pieces(stored):
+        cut = cuts[run.kind]
+        cut.add(piece, run.count, run.first)
+        cut.refers = cut.refers or restored.segment(run.kind, run.first).refers
+    cuts[Kind.GROUP].files = items
+    return Chunk(
+        groups=cuts[Kind.GROUP],
+        indicators=cuts[Kind.INDICATOR],
+        associations=cuts[Kind.ASSOCIATION],
+    )
+
+
+def runs_of(chunk: Chunk) -> Iterator[Run]:
+    """Give the places of a chunk's records, in the order of the document."""
+    for kind, cut in (
+        (Kind.GROUP, chunk.groups),
+        (Kind.INDICATOR, chunk.indicators),
+        (Kind.ASSOCIATION, chunk.associations),
+    ):
+        for places in cut.places:
+            yield Run(kind, places.start, len(places))
+
+
+@dataclass(slots=True)
+class Resumed:
+    """A journal that is open, and what it had."""
+
+    journal: Journal
+    keeper: Keeper
+    recorder: JournalRecorder
+    #: The jobs that were begun, in their order.
+    jobs: list[Job]
+
+
+async def resume(
+    path: str | PathLike[str],
+    settings: JobSettings,
+    buffers: tuple[GroupBuffer, Buffer, Buffer],
+    ask: Callable[[str], FileContent | None] | None,
+) -> Resumed:
+    """
+    Open a journal, and take up what it has.
+
+    Args:
+        path: The journal; it is made if there is none.
+        settings: How the server treats the jobs of who opens it.
+        buffers: Those of groups, indicators and associations, which are empty.
+        ask: As for `Keeper.restore`.
+
+    Raises:
+        UsageError: When the buffers are not empty.
+        JournalLockedError: When somebody has the journal.
+        JournalDamagedError: When it is not as it was written.
+        ConfigurationError: When it is another owner's.
+    """
+    if any(buffer.count for buffer in buffers):
+        raise UsageError("entities were added before the journal was opened; add them in the block")
+    journal = await Journal.open(path, owner=settings.owner, settings=asdict(settings))
+    try:
+        keeper = Keeper(journal, *buffers)
+        recorder = JournalRecorder(journal, keeper)
+        jobs = await keeper.restore(recorder, ask)
+    except BaseException:
+        with CancelScope(shield=True):
+            await journal.aclose()
+        raise
+    return Resumed(journal, keeper, recorder, jobs)
