@@ -237,7 +237,7 @@ class Client:
             ResponseError: When the server refuses.
             TransportError: When it cannot be reached.
         """
-        answer = await self.transport.request("GET", "/v2/owners")
+        answer = await self.transport.request("GET", "/v2/owners", check=owners_in)
         return owners_in(answer)
 
     async def indicator_types(self) -> list[IndicatorType]:
@@ -255,7 +255,9 @@ class Client:
         """
         async with self._asking:
             if self._indicator_types is None:
-                answer = await self.transport.request("GET", "/v2/types/indicatorTypes")
+                answer = await self.transport.request(
+                    "GET", "/v2/types/indicatorTypes", check=indicator_types_in
+                )
                 self._indicator_types = tuple(indicator_types_in(answer))
         return list(self._indicator_types)
 
@@ -275,7 +277,7 @@ class Client:
         seen: set[str] = set()
         while path is not None:
             seen.add(path)
-            answer = await self.transport.request("GET", path)
+            answer = await self.transport.request("GET", path, check=attribute_types_in)
             found += attribute_types_in(answer)
             path = self._next_page(answer, seen)
         return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio import CapacityLimiter
 
+from aiotcbatch.answers import unreadable
 from aiotcbatch.contents import FileContent, FileItem
 from aiotcbatch.errors import (
     AiotcbatchError,
@@ -24,11 +25,14 @@ from aiotcbatch.producers import opened, produce
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from aiotcbatch.answers import Answer
     from aiotcbatch.body import Body
     from aiotcbatch.http import Transport
 
 __all__ = ["FileContent", "FileItem", "UploadResult", "upload_files"]
 
+#: Source: v2 API, file content of documents and reports.
+_STORED = "success"
 _BRANCHES = {"Document": "documents", "Report": "reports"}
 
 
@@ -236,8 +240,19 @@ class _Uploads:
             # The same content twice is the same content.
             repeatable=True,
             accept=accept,
+            check=_check_stored,
         )
         return answer.ok
+
+
+def _check_stored(answer: Answer) -> None:
+    """Refuse an answer to an upload that is not the server's yes, though it is 2xx."""
+    if not answer.body:
+        return
+    data = answer.json()
+    said = data.get("status") if isinstance(data, dict) else None
+    if not isinstance(said, str) or said.lower() != _STORED:
+        raise unreadable(answer, f"the answer is neither a yes nor a no: {answer.text[:200]!r}")
 
 
 def _said(error: Exception) -> str:

@@ -94,6 +94,7 @@ class _Call:
     content_type: str | None
     repeatable: bool
     accept: Collection[int]
+    check: Callable[[Answer], object] | None
     events: Events
     budget: RetryBudget
     attempts: int
@@ -243,6 +244,7 @@ class Transport:
         content_type: str | None = None,
         repeatable: bool | None = None,
         accept: Collection[int] = (),
+        check: Callable[[Answer], object] | None = None,
     ) -> Answer:
         """
         Ask the server for something.
@@ -257,6 +259,9 @@ class Transport:
             repeatable: Whether sending it twice does no harm; by default so for GET, HEAD, PUT
                 and DELETE.
             accept: Statuses that are returned though they are not 2xx.
+            check: Called with an answer that is 2xx. What it returns does not matter; it raises
+                UnreadableAnswerError where something else has answered than what was asked, and
+                so a request that is repeatable is sent again.
 
         Returns:
             The answer, 2xx or one of `accept`.
@@ -275,6 +280,7 @@ class Transport:
             content_type=content_type,
             repeatable=method in _REPEATABLE if repeatable is None else repeatable,
             accept=accept,
+            check=check,
             events=self.events,
             budget=self._budget,
             attempts=policy.attempts,
@@ -376,6 +382,8 @@ class Transport:
                 await to_thread.run_sync(answer.json)
             else:
                 answer.json()
+        if call.check is not None:
+            call.check(answer)
         return answer
 
     # The circuit

@@ -65,13 +65,9 @@ class JobApi:
             content_type="application/json; charset=utf-8",
             # A job that was created and is never used costs nothing.
             repeatable=True,
+            check=_batch_id,
         )
-        data = _object(answer)
-        inner = data.get("data", data)
-        batch_id = _whole(inner.get("batchId")) if isinstance(inner, dict) else None
-        if batch_id is None:
-            raise _other(answer, "the answer has no batchId")
-        return batch_id
+        return _batch_id(answer)
 
     async def upload(self, batch_id: int, body: Body) -> dict[str, Any]:
         """
@@ -94,14 +90,9 @@ class JobApi:
             body=body,
             content_type="application/octet-stream",
             repeatable=False,
+            check=_taken,
         )
-        data = _object(answer)
-        inner = data.get("data")
-        nested = inner.get("batchStatus") if isinstance(inner, dict) else None
-        said = [data.get("status"), nested.get("status") if isinstance(nested, dict) else None]
-        if any(isinstance(word, str) and word.lower() not in _TAKEN for word in said):
-            raise _other(answer, "the answer is neither a yes nor a no")
-        return data
+        return _taken(answer)
 
     async def create_and_upload(self, settings: JobSettings, body: Body) -> BatchStatus:
         """
@@ -124,11 +115,9 @@ class JobApi:
             body=form,
             content_type=content_type,
             repeatable=False,
+            check=_begun,
         )
-        status = _batch_status(answer)
-        if status.id is None and not status.completed:
-            raise _other(answer, "the job is neither done nor has it an id")
-        return status
+        return _begun(answer)
 
     async def status(self, batch_id: int) -> BatchStatus:
         """
@@ -141,7 +130,10 @@ class JobApi:
             NotFoundError: When the server does not know the id.
         """
         answer = await self._transport.request(
-            "GET", f"/v2/batch/{batch_id}", query={"includeAdditional": "true"}
+            "GET",
+            f"/v2/batch/{batch_id}",
+            query={"includeAdditional": "true"},
+            check=_batch_status,
         )
         return _batch_status(answer)
 
@@ -172,13 +164,48 @@ class JobApi:
         )
 
     async def _error_list(self, path: str) -> list[BatchError]:
-        answer = await self._transport.request("GET", path, accept=(HTTPStatus.NOT_FOUND,))
-        if answer.status == HTTPStatus.NOT_FOUND or not answer.body:
-            return []
-        found = answer.json()
-        if not isinstance(found, list):
-            raise _other(answer, "the answer is not a list of errors")
-        return _errors(found)
+        answer = await self._transport.request(
+            "GET", path, accept=(HTTPStatus.NOT_FOUND,), check=_list
+        )
+        return [] if answer.status == HTTPStatus.NOT_FOUND else _errors(_list(answer))
+
+
+def _batch_id(answer: Answer) -> int:
+    """Read the id of a job that was created."""
+    data = _object(answer)
+    inner = data.get("data", data)
+    batch_id = _whole(inner.get("batchId")) if isinstance(inner, dict) else None
+    if batch_id is None:
+        raise _other(answer, "the answer has no batchId")
+    return batch_id
+
+
+def _taken(answer: Answer) -> dict[str, Any]:
+    """Read the answer to an upload, which is a yes only if it says so."""
+    data = _object(answer)
+    inner = data.get("data")
+    nested = inner.get("batchStatus") if isinstance(inner, dict) else None
+    said = [data.get("status"), nested.get("status") if isinstance(nested, dict) else None]
+    words = {word.lower() for word in said if isinstance(word, str)}
+    if not words or words - _TAKEN:
+        raise _other(answer, "the answer is neither a yes nor a no")
+    return data
+
+
+def _begun(answer: Answer) -> BatchStatus:
+    """Read the answer of a job that was made in one request."""
+    status = _batch_status(answer)
+    if status.id is None and not status.completed:
+        raise _other(answer, "the job is neither done nor has it an id")
+    return status
+
+
+def _list(answer: Answer) -> list[Any]:
+    """Read a list of errors, which is empty if nothing comes."""
+    found = answer.json() if answer.body else []
+    if not isinstance(found, list):
+        raise _other(answer, "the answer is not a list of errors")
+    return found
 
 
 def _errors(found: list[Any]) -> list[BatchError]:

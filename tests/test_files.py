@@ -135,6 +135,19 @@ async def test_a_failed_upload_is_repeated(serve, connect, naps):
     assert (result.uploaded, result.size, len(naps)) == (True, 3, 1)
 
 
+@pytest.mark.parametrize("said", ['{"unexpected": 1}', "[]", '{"status": "Failure"}', "hello"])
+async def test_only_a_yes_is_one(serve, connect, naps, said):
+    """Something in between that answers 200 by itself is not believed, and asked again."""
+    server = await serve(in_turn(text_answer(said), OK))
+    [result] = await upload_files(connect(server.url), items(b"1"), owner="o")
+    [alone] = await upload_files(
+        connect((await serve(text_answer(said))).url, retry=ONCE), items(b"1"), owner="o"
+    )
+
+    assert (result.uploaded, len(naps)) == (True, 1)
+    assert not alone.uploaded
+
+
 def raises(xid):
     """Fail as a user's function may."""
     raise LookupError(xid)

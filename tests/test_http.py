@@ -11,8 +11,18 @@ import pytest
 from aiohttp import web
 from aioresponses import aioresponses
 from support.leaks import held
-from support.servers import AUTH, NOW, ONCE, Stream, json_answer, text_answer
+from support.servers import (
+    AUTH,
+    NOW,
+    ONCE,
+    Stream,
+    bytes_answer,
+    in_turn,
+    json_answer,
+    text_answer,
+)
 
+from aiotcbatch.answers import unreadable
 from aiotcbatch.auth import TokenAuth
 from aiotcbatch.errors import (
     AuthenticationError,
@@ -287,6 +297,25 @@ async def test_a_reset_while_sending_is_a_lost_connection(serve_raw, connect):
         await connect(await serve_raw(reset)).request("POST", "/v2/x", body=body)
 
     assert (body.begun, body.closed) == (1, 1)
+
+
+async def test_what_is_checked_is_asked_for_again(serve, connect, naps):
+    """An answer that is not what was asked for is repeated, if the request may be."""
+
+    def check(answer):
+        if "wanted" not in answer.json():
+            raise unreadable(answer, "it is not what was asked for")
+
+    server = await serve(in_turn(bytes_answer(b"{}"), bytes_answer(b'{"wanted": 1}')))
+    transport = connect(server.url)
+    answer = await transport.request("GET", "/v2/x", check=check)
+    assert answer.json() == {"wanted": 1}
+    assert (len(server.seen), len(naps)) == (2, 1)
+
+    server = await serve(bytes_answer(b"{}"))
+    with pytest.raises(UnreadableAnswerError, match="not what was asked for"):
+        await connect(server.url).request("POST", "/v2/x", check=check)
+    assert len(server.seen) == 1
 
 
 async def test_what_is_not_http_is_unreadable(serve_raw, connect):
