@@ -24,6 +24,7 @@ from aiotcbatch.job_events import JobEvents
 from aiotcbatch.producers import is_read_once
 from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.results import EntityLookup
+from aiotcbatch.retry import was_refused_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -211,7 +212,7 @@ class Steps:
         try:
             status = await self.api.create_and_upload(job.settings, job.document)
         except UNKNOWN_OUTCOME as error:
-            if job.settings.repeatable:
+            if job.settings.repeatable or was_refused_unseen(error):
                 job.withdrawn()
             else:
                 job.lost()

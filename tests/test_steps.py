@@ -318,6 +318,19 @@ class TestAtOnce:
         assert "not sent again" in caught.value.__notes__[0]
         assert job.phase is Phase.LOST
 
+    async def test_refused_unseen_with_append(self, take: Callable) -> None:
+        """A server that says when to come back has not acted, so it can be sent again."""
+        busy = text_answer(status=503, headers={"Retry-After": "1"})
+        steps, _ = await take(createAndUpload=(busy, COMPLETED))
+        job = await job_of(**APPEND)
+        with pytest.raises(UnavailableError) as caught:
+            await steps.send(job, at_once=True)
+        assert job.phase is Phase.CUT
+        assert "__notes__" not in vars(caught.value)
+        await steps.send(job, at_once=True)
+
+        assert job.phase is Phase.COMPLETED
+
     async def test_one_that_was_begun_goes_in_two_requests(self, take: Callable) -> None:
         """A job that has an id is given its document."""
         steps, script = await take(upload=(QUEUED,))
