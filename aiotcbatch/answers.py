@@ -221,7 +221,8 @@ def _meaning(
         return UploadTooLargeError, _SEND_LESS, {}
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UnavailableError, "Try again later.", {}
-    kind, advice = _BY_STATUS.get(status, (RequestRefusedError, _AGAINST_A_RULE))
+    refused = RequestRefusedError, _MAKE_ROOM if _STORAGE_FULL in said else _AGAINST_A_RULE
+    kind, advice = _BY_STATUS.get(status, refused)
     return kind, advice, {}
 
 
@@ -230,12 +231,14 @@ _BATCH_DISABLED = re.compile(
     "|api access has not been licensed",
     re.IGNORECASE,
 )
+_STORAGE_FULL = "insufficient document storage"
 _CLOCK = "Timestamp out of acceptable time range"
 _TOO_LARGE = re.compile(r"allowable limit of ([\d,]+)")
 
 _ENABLE_BATCH = "An administrator must enable the Batch API and document storage on this instance."
 _SEND_LESS = "Send less at once: lower max_bytes_per_job to what the server allows."
-_AGAINST_A_RULE = "The request is malformed or against a rule of the server."
+_MAKE_ROOM = "Delete files, or ask an administrator for more document storage."
+_AGAINST_A_RULE = "The request is malformed or against a rule of the server: correct what it names."
 
 _BY_STATUS: dict[int, tuple[type[ResponseError], str]] = {
     401: (

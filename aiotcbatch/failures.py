@@ -30,7 +30,11 @@ _MEANINGS: tuple[tuple[type[Exception], _Kind, str], ...] = (
         ConnectError,
         "the certificate does not verify. Set verify to the bundle of your authority",
     ),
-    (aiohttp.ServerFingerprintMismatch, ConnectError, "the certificate is another one"),
+    (
+        aiohttp.ServerFingerprintMismatch,
+        ConnectError,
+        "the certificate is another one. Ask whose it is",
+    ),
     (aiohttp.ClientSSLError, ConnectError, "no TLS. Check that this port speaks https"),
     (aiohttp.ClientProxyConnectionError, ConnectError, "the proxy is not there. Check its url"),
     (
@@ -49,8 +53,8 @@ _MEANINGS: tuple[tuple[type[Exception], _Kind, str], ...] = (
         ConnectError,
         "no connection in time. Check the API url, firewalls and proxies",
     ),
-    (aiohttp.InvalidURL, ConnectError, "the url is malformed"),
-    (aiohttp.NonHttpUrlClientError, ConnectError, "the url is not one of http"),
+    (aiohttp.InvalidURL, ConnectError, "the url is malformed. Check the API url"),
+    (aiohttp.NonHttpUrlClientError, ConnectError, "the url is not one of http. Check the API url"),
     (
         TimeoutError,
         RequestTimeoutError,
@@ -61,13 +65,17 @@ _MEANINGS: tuple[tuple[type[Exception], _Kind, str], ...] = (
         UnreadableAnswerError,
         "what answers does not speak HTTP as it should. Check the API url and the proxies",
     ),
-    (aiohttp.ClientPayloadError, ConnectionLostError, "the connection broke within the answer"),
+    (
+        aiohttp.ClientPayloadError,
+        ConnectionLostError,
+        "the connection broke within the answer. Try again, and if it stays look at the proxies",
+    ),
     (
         aiohttp.ClientError,
         ConnectionLostError,
-        "the connection broke. If it does so at every upload, the server may refuse its size",
+        "the connection broke. Try again; if every upload breaks, the server may refuse its size",
     ),
-    (OSError, ConnectionLostError, "the connection broke"),
+    (OSError, ConnectionLostError, "the connection broke. Try again"),
 )
 
 

@@ -263,7 +263,9 @@ class Job:
         name = "an inline job" if self.batch_id is None else f"job {self.batch_id}"
         self.failed(
             CriticalError(
-                f"the server gave up on {name}: {critical.message}", batch_id=self.batch_id
+                f"the server gave up on {name}: {critical.message} At most a part of it is there:"
+                " correct what is named, and add its entities again.",
+                batch_id=self.batch_id,
             )
         )
         self._end(Phase.DONE, "the server gave up on its batch job")
