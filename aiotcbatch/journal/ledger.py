@@ -55,10 +55,13 @@ class Ledger:
     def __init__(self, db: Connection, clock: Callable[[], float]) -> None:
         self.db = db
         self._clock = clock
-        (largest,) = db.execute("SELECT max(number) FROM block").fetchone()
         # Neither is used twice in a process, so that a slice never gives another one's bytes.
-        self._next_block = int(largest or 0) + 1
-        self._next_job = JOBS.next_key(db)
+        self._next_block = self._largest("SELECT max(number) FROM block") + 1
+        self._next_job = self._largest("SELECT max(seq) FROM sqlite_sequence") + 1
+
+    def _largest(self, query: str) -> int:
+        (largest,) = self.db.execute(query).fetchone()
+        return int(largest or 0)
 
     # Records
 

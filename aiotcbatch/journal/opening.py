@@ -17,6 +17,7 @@ from aiotcbatch.journal.schema import (
     APPLICATION_ID,
     META,
     SCHEMA,
+    UNREADABLE,
     VERSION,
     Connection,
     MetaRow,
@@ -26,7 +27,7 @@ from aiotcbatch.journal.survey import Survey, survey
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["beside", "connect", "damage", "explained", "make", "prepare", "read_meta"]
+__all__ = ["beside", "connect", "damage", "explained", "has_log", "make", "prepare", "read_meta"]
 
 _PAGE_BYTES = 8192
 #: A log that grew larger in one transaction is cut to this.
@@ -76,7 +77,7 @@ def _is_there(path: Path, noted: int | None) -> bool:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a directory", str(path))
     size = path.stat().st_size if path.exists() else None
-    if not size and (noted or (size is None and beside(path, "-wal").exists())):
+    if not size and (noted or (size is None and has_log(path))):
         raise _lost(path, "the file is gone" if size is None else "the file is empty")
     if size == 0 and noted is None:
         raise _lost(path, "the file is empty; if there never was anything in it, delete it")
@@ -103,7 +104,7 @@ def read_meta(db: Connection) -> MetaRow | None:
     """Read what a journal is, None if that is damaged."""
     try:
         values = db.execute(META.select).fetchone()
-    except sqlite3.Error:
+    except UNREADABLE:
         return None
     if values is None or len(values) != META.width:
         return None
@@ -192,6 +193,12 @@ def beside(path: Path, suffix: str) -> Path:
     return Path(f"{path}{suffix}")
 
 
+def has_log(path: Path) -> bool:
+    """Whether there is a log beside a journal with something in it."""
+    log = beside(path, "-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
 def damage(path: Path, found: Survey) -> JournalDamagedError:
     """Say what is damaged, and what can be done about it."""
     faults = found.faults
@@ -221,7 +228,7 @@ def _damaging(path: Path) -> Iterator[None]:
     """What can be opened and SQLite does not understand is damaged."""
     try:
         yield
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OPENED:
             raise
         raise _lost(path, str(error)) from error

@@ -222,9 +222,19 @@ class Restored:
         raise KeyError(Run(kind, place))
 
     def pieces(self, job: StoredJob) -> Iterator[tuple[Run, JournalSlice]]:
-        """Give the records of a job, run by run in the order of its document."""
+        """
+        Give the records of a job in the order of its document.
+
+        Yields:
+            Runs that are in one segment each, and their records joined by commas.
+        """
         for run in job.runs:
-            yield run, self.segment(run.kind, run.first).piece(run.places)
+            place = run.first
+            while place < run.stop:
+                segment = self.segment(run.kind, place)
+                stop = min(run.stop, segment.stop)
+                yield Run(run.kind, place, stop - place), segment.piece(range(place, stop))
+                place = stop
 
 
 def _decode(data: bytes) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from aiotcbatch.job import Phase
 from aiotcbatch.journal.bodies import connect_reader
 from aiotcbatch.journal.ledger import Ledger
 from aiotcbatch.journal.lock import FileLock
-from aiotcbatch.journal.opening import beside, connect, explained, make
+from aiotcbatch.journal.opening import beside, connect, explained, has_log, make
 from aiotcbatch.journal.records import Run, Segment
 from aiotcbatch.journal.schema import (
     BLOCK_BYTES,
@@ -254,9 +254,9 @@ def _set_aside(path: Path) -> Path:
         number += 1
         aside = beside(path, f".damaged-{number}")
     path.rename(aside)
-    if beside(path, "-wal").exists():
+    if has_log(path):
         beside(path, "-wal").rename(beside(aside, "-wal"))
-    beside(path, "-shm").unlink(missing_ok=True)
+    _unlink(path)
     return aside
 
 

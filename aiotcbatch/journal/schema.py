@@ -12,7 +12,7 @@ from aiotcbatch.journal.records import Kind, Run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["BLOCK_BYTES", "SCHEMA", "TABLES", "VERSION", "Connection", "Table"]
+__all__ = ["BLOCK_BYTES", "SCHEMA", "TABLES", "UNREADABLE", "VERSION", "Connection", "Table"]
 
 Connection = sqlite3.Connection
 
@@ -22,6 +22,9 @@ VERSION = 1
 APPLICATION_ID = 0x61544342
 #: Bytes that are one row: what has to be read to get at one of its records.
 BLOCK_BYTES = 256 * 1024
+
+#: What SQLite raises about a file that is damaged; its own messages may be damaged with it.
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 #: A place and its kind are one number, so that rows need no further index.
 _KIND_BITS = 48
@@ -105,9 +108,10 @@ class Table(Generic[R]):
     Args:
         name: Its name.
         row: The named tuple that is its columns.
+        once: Whether a key is never given twice, not even when its row is gone.
     """
 
-    def __init__(self, name: str, row: type[R]) -> None:
+    def __init__(self, name: str, row: type[R], *, once: bool = False) -> None:
         fields: tuple[str, ...] = row._fields  # type: ignore[attr-defined] # a named tuple
         self.name = name
         self._row = row
@@ -116,7 +120,8 @@ class Table(Generic[R]):
         marks = ", ".join("?" * self.width)
         assigned = ", ".join(f"{field} = ?" for field in (*others, "crc"))
         self.key = key
-        self.create = f"CREATE TABLE {name} ({key} INTEGER PRIMARY KEY, {', '.join(others)}, crc);"
+        key_type = "INTEGER PRIMARY KEY AUTOINCREMENT" if once else "INTEGER PRIMARY KEY"
+        self.create = f"CREATE TABLE {name} ({key} {key_type}, {', '.join(others)}, crc);"
         self._insert = f"INSERT INTO {name} VALUES ({marks})"  # noqa: S608 (names are ours)
         self._update = f"UPDATE {name} SET {assigned} WHERE {key} = ?"  # noqa: S608
         self._delete = f"DELETE FROM {name} WHERE {key} BETWEEN ? AND ?"  # noqa: S608
@@ -151,17 +156,11 @@ class Table(Generic[R]):
         """Make a row of the values of its columns."""
         return self._row(*values)
 
-    def next_key(self, db: Connection) -> int:
-        """One more than the largest key."""
-        found = db.execute(f"SELECT max({self.key}) FROM {self.name}")  # noqa: S608
-        (largest,) = found.fetchone()
-        return int(largest or 0) + 1
-
 
 META = Table("meta", MetaRow)
 SEGMENTS = Table("segment", SegmentRow)
 GONE = Table("gone", GoneRow)
-JOBS = Table("job", JobRow)
+JOBS = Table("job", JobRow, once=True)
 FILES = Table("file", FileRow)
 TABLES: tuple[Table[Any], ...] = (META, SEGMENTS, GONE, JOBS, FILES)
 

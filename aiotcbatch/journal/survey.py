@@ -21,6 +21,7 @@ from aiotcbatch.journal.schema import (
     JOBS,
     META,
     SEGMENTS,
+    UNREADABLE,
     Connection,
     FileRow,
     GoneRow,
@@ -166,7 +167,7 @@ class _Reading:
             for (line,) in self._db.execute(f"PRAGMA integrity_check({_FAULTS_TOLD})").fetchall():
                 if line != "ok":
                     self._fault(str(line))
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             self._fault(str(error))
 
     def rows(self, table: Table[R]) -> list[R]:
@@ -177,7 +178,7 @@ class _Reading:
                 for values in self._db.execute(f"{table.select} ORDER BY {table.key} {order}"):
                     self._add_row(table, values, found)
                 break
-            except sqlite3.Error as error:
+            except UNREADABLE as error:
                 self._fault(f"the {table.name} table: {error}")
         return [found[key] for key in sorted(found)]
 
@@ -203,7 +204,7 @@ class _Reading:
                     else:
                         self._fault(f"block {number} is damaged")
                 break
-            except sqlite3.Error as error:
+            except UNREADABLE as error:
                 self._fault(f"the block table: {error}")
 
     def add_segment(self, row: SegmentRow, *, deep: bool) -> None:
@@ -233,7 +234,7 @@ class _Reading:
         try:
             query = "SELECT data, crc FROM block WHERE number = ?"
             found = self._db.execute(query, (number,)).fetchall()
-        except sqlite3.Error:
+        except UNREADABLE:
             return None
         for data, crc in found:
             if isinstance(data, bytes) and block_crc(number, data) == crc:
@@ -245,7 +246,7 @@ class _Reading:
         try:
             query = "SELECT commits, row_count, crc_sum FROM seal WHERE number = 1"
             ((commits, row_count, crc_sum),) = self._db.execute(query).fetchall()
-        except (sqlite3.Error, ValueError):
+        except (sqlite3.Error, ValueError):  # which a UnicodeDecodeError is
             self._fault("the seal is damaged")
             return
         self.found.commits = commits if isinstance(commits, int) else 0
