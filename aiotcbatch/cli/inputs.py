@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from typing import BinaryIO
 
 __all__ = ["STDIN", "blocks", "total_size"]
@@ -19,7 +20,7 @@ STDIN = "-"
 _BLOCK = 1 << 20
 
 
-async def blocks(name: str) -> AsyncIterator[bytes]:
+async def blocks(name: str) -> AsyncGenerator[bytes, None]:
     """
     Read an input from beginning to end.
 
@@ -30,15 +31,16 @@ async def blocks(name: str) -> AsyncIterator[bytes]:
         What it holds, in blocks.
     """
     if name == STDIN:
-        async for block in _stdin_blocks(sys.stdin.buffer):
-            yield block
+        async with aclosing(_stdin_blocks(sys.stdin.buffer)) as read:
+            async for block in read:
+                yield block
         return
     async with await anyio.open_file(name, "rb") as file:
         while block := await file.read(_BLOCK):
             yield block
 
 
-async def _stdin_blocks(stdin: BinaryIO) -> AsyncIterator[bytes]:
+async def _stdin_blocks(stdin: BinaryIO) -> AsyncGenerator[bytes, None]:
     """Wait in the loop, not in a thread: a thread that waits for a keyboard cannot be ended."""
     descriptor = stdin.fileno()
     waits = True

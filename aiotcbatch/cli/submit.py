@@ -88,10 +88,11 @@ async def _read(
     step = steps.add("Reading", size, "bytes")
     for name in asked.files:
         reader = RecordReader("standard input" if name == STDIN else name)
-        async for block in blocks(name):
-            _add_all(batch, reader.feed(block), None if asked.halt_on_error else refused)
-            await batch.drain()
-            step.advance(len(block))
+        async with aclosing(blocks(name)) as read:  # a bad record leaves it in the middle
+            async for block in read:
+                _add_all(batch, reader.feed(block), None if asked.halt_on_error else refused)
+                await batch.drain()
+                step.advance(len(block))
         _add_all(batch, reader.close(), None if asked.halt_on_error else refused)
     await batch.drain()
     step.finish()
