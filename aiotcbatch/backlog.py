@@ -65,6 +65,10 @@ class Backlog:
                 self._failed.add(job)
             else:
                 self.pending.remove(job)
+        for job in [job for job in self.pending if not job.unfinished]:
+            # It was broken off when there was nothing left to do.
+            self.pending.remove(job)
+            self.ended.append(job)
 
     def tell(self) -> BatchStatus | None:
         """Give the result of the first job that was not told; None if there is none."""
@@ -77,9 +81,6 @@ class Backlog:
 
     def tell_standing(self) -> BatchStatus:
         """Give the total of what was not told and of what is pending, however far it is."""
-        for job in [job for job in self.pending if not job.unfinished]:
-            self.pending.remove(job)
-            self.ended.append(job)
         jobs = sorted({*self.ended, *self.pending}, key=lambda job: job.number)
         total = BatchStatus.total([job.result for job in jobs])
         self.tell_all()

@@ -18,13 +18,14 @@ from aiotcbatch.results import BatchStatus
 from aiotcbatch.stepwise import StepByStep
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
     from typing import Self
 
     from aiotcbatch.contents import FileContent
     from aiotcbatch.http import Transport
+    from aiotcbatch.job import Job
     from aiotcbatch.keeper import Resumed
     from aiotcbatch.steps import Clock
 
@@ -166,7 +167,13 @@ class Batch(StepByStep):
         return self
 
     async def drain(self) -> None:
-        """Encode what is open, and seal it; with a journal, keep it there."""
+        """
+        Encode what is open, and seal it; with a journal, keep it there.
+
+        Raises:
+            ValidationError: As in every builder: an entity that cannot be sent stays open.
+            UsageError: When the batch has a journal and is not inside its block.
+        """
         if self._journal_path is not None and self._resumed is None:
             raise UsageError("a batch with a journal is used inside its block: async with")
         await super().drain()
@@ -259,7 +266,7 @@ class Batch(StepByStep):
             await self._run(options)
             ended = list(self._backlog.ended)
         statuses = self._backlog.tell_all()
-        await self._recorder.told(ended)
+        await self._told(ended)
         return statuses
 
     async def submit_iter(
@@ -293,7 +300,7 @@ class Batch(StepByStep):
             while self._backlog.ended:
                 job = self._backlog.ended[0]
                 status = self._backlog.tell()
-                await self._recorder.told([job])
+                await self._told([job])
                 if status is not None:
                     yield status
 
@@ -317,18 +324,24 @@ class Batch(StepByStep):
             self._transport, self._schedule, options, source, self._clock, self._recorder
         )
         try:
-            await pipeline.run(until_one=until_one)
+            await self._advance(pipeline, until_one=until_one)
         except AiotcbatchError as error:
-            self._backlog.collect(pipeline.finished)
             ended = list(self._backlog.ended)
             error.partial = self._backlog.tell_standing()
-            await self._recorder.told(ended)
             error.add_note(self._standing(error.partial))
+            await self._told(ended)
             raise
-        except BaseException:
+
+    async def _advance(self, pipeline: Pipeline, *, until_one: bool) -> None:
+        try:
+            await pipeline.run(until_one=until_one)
+        finally:
             self._backlog.collect(pipeline.finished)
-            raise
-        self._backlog.collect(pipeline.finished)
+
+    async def _told(self, jobs: Sequence[Job]) -> None:
+        """Note that the caller knows of these jobs, who is given their results next."""
+        with CancelScope(shield=True):
+            await self._recorder.told(jobs)
 
     def _standing(self, partial: BatchStatus) -> str:
         """Say what was done and what is still to be done, for the notes of an error."""

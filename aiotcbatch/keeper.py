@@ -196,7 +196,7 @@ class Keeper:
         files = [file for file in restored.files if file.job == stored.number]
         items = [_item(file, ask) for file in files]
         job = Job(JobSettings(**stored.settings), _chunk(restored, stored, items))
-        job.batch_id, job.phase = stored.batch_id, stored.phase
+        job.batch_id = stored.batch_id
         job.status = BatchStatus(stored.status)
         if job.status.errors:
             job.status["errors"] = [BatchError(error) for error in job.status.errors]
@@ -204,6 +204,9 @@ class Keeper:
             if file.result is not None and file.xid in job.files:
                 job.filed(UploadResult(file.result))
         job.phase = stored.phase
+        if job.phase is Phase.CREATED:
+            # Its upload may have been begun: its status is asked for before anything is sent.
+            job.phase = Phase.UPLOADING
         if job.phase is Phase.FILING and not job.files:
             job.phase = Phase.DONE
         recorder.restored(job, stored.number)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from anyio import CancelScope
+
 from aiotcbatch.backlog import Backlog
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, NotFoundError, UsageError
 from aiotcbatch.job import Job, Phase
@@ -171,6 +173,7 @@ class StepByStep(TypedBuilder, Configurable):
     async def _upload(self, job: Job, batch_id: int) -> dict[str, Any]:
         if job.phase is not Phase.UPLOADING:
             job.created(batch_id)
+        await self._steps.recorder.note(job)
         try:
             return await self._steps.upload(job)
         except NotFoundError as error:
@@ -180,6 +183,16 @@ class StepByStep(TypedBuilder, Configurable):
             if job.phase is Phase.CREATED:
                 # Another submit makes its own job.
                 job.withdrawn()
+            await self._noted(job)
+
+    async def _noted(self, job: Job) -> None:
+        """Note how far a job is that is followed step by step; where it is over, that it is."""
+        if job in self._backlog.sent and job.phase is Phase.COMPLETED and not job.files:
+            # Whoever polls or uploads knows what it came to. Its document stays, for errors().
+            job.phase = Phase.DONE
+        with CancelScope(shield=True):
+            await self._steps.recorder.note(job)
+            await self._steps.recorder.told([job])
 
     async def poll(
         self,
@@ -223,6 +236,7 @@ class StepByStep(TypedBuilder, Configurable):
             raise AssertionError("polling was left, though nothing asked for that")
         if job is not None and job.phase is Phase.UPLOADED:
             job.completed(status)
+            await self._noted(job)
         return {"status": "Success", "data": {"batchStatus": status}}
 
     async def _nap(self, seconds: float) -> bool:
@@ -288,6 +302,7 @@ class StepByStep(TypedBuilder, Configurable):
                         concurrency=self._options.file_concurrency,
                         halt=self._halt(halt_on_error).file,
                     )
+                    await self._noted(job)
             except AiotcbatchError as error:
                 error.partial = BatchStatus.total([job.result for job in jobs])
                 raise

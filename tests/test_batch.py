@@ -293,6 +293,31 @@ class TestSubmitIter:
         assert sum(status.success_count for status in told) == 6
         assert len({status.id for status in told}) == 6
 
+    async def test_what_waits_to_be_told_is_told_at_once(self, place: Place) -> None:
+        """No request comes before it."""
+        batch = place.batch(max_entities_per_job=1)
+        fill(batch, 3)
+        with anyio.CancelScope() as scope:
+
+            async def at(asked: str, done: bool) -> None:
+                if len(place.wire.asked) == 12 and done:
+                    scope.cancel()
+
+            place.wire.at = at
+            await batch.submit()
+        place.wire.at = None
+        place.wire.asked.clear()
+        waiting = len(batch._backlog.ended)
+        iterator = batch.submit_iter()
+        for _ in range(waiting):
+            await anext(iterator)
+        assert waiting > 0
+        assert place.wire.asked == []
+        async for _ in iterator:
+            pass
+
+        assert len(place.sent()) == 3
+
     async def test_a_failure(self, place: Place) -> None:
         """It is raised in the loop; in partial is what was not yielded."""
         batch = place.batch(max_entities_per_job=1, max_jobs=1)

@@ -138,6 +138,20 @@ class TestSubmitData:
 
         assert len(place.sent()) == 2
 
+    async def test_an_id_that_has_its_data(self, place: Place) -> None:
+        """The server refuses a second document; a submit is not held to that id."""
+        batch = place.batch()
+        fill(batch, 2)
+        batch_id = await batch.submit_job()
+        assert batch_id is not None
+        await batch.submit_data(batch_id)
+        fill(batch, 2, 10)
+        with pytest.raises(RequestRefusedError):
+            await batch.submit_data(batch_id)
+
+        assert (await batch.submit()).success_count == 2
+        assert len(place.sent()) == 4
+
     async def test_an_id_that_is_not_known(self, place: Place) -> None:
         """It is an error, and the data stays."""
         batch = place.batch()
@@ -280,6 +294,21 @@ class TestPoll:
         await batch.poll(batch_id)
 
         assert [result.uploaded for result in await batch.submit_files()] == [True]
+
+    async def test_a_job_whose_files_are_left(self, place: Place) -> None:
+        """One that a submit has brought further is looked at, and that changes nothing."""
+        batch = place.batch()
+        batch.document("doc", "doc.txt", xid="doc", file_content="text")
+        batch.address("1.2.3.4").attribute("No Such Type", "x")
+        place.wire.fail(FILE, ConnectionLostError("lost"), done=False)
+        with pytest.raises(FileUploadError):
+            await batch.submit()
+        answer = await batch.poll(1)
+        assert answer["data"]["batchStatus"]["errorCount"] == 1
+        status = await batch.submit()
+
+        assert len(status.errors) == 1
+        assert [upload.uploaded for upload in status.uploads] == [True]
 
 
 class TestErrors:
