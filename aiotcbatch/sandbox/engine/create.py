@@ -80,13 +80,15 @@ class Creator:
         self._flush(connection)
 
     def _collect(self, connection: Connection, entity: Incoming) -> None:
-        if entity.hashes is None:
-            names = {entity.identity}
-        else:
+        if entity.hashes is not None:
             names = {value.lower() for value in entity.hashes.values()}
-        if not self._names.isdisjoint(names):
-            self._flush(connection)
-        self._names |= names
+            if not self._names.isdisjoint(names):
+                self._flush(connection)
+            self._names |= names
+        else:
+            if entity.identity in self._names:
+                self._flush(connection)
+            self._names.add(entity.identity)
         self._ready.append(entity)
 
     def _flush(self, connection: Connection) -> None:

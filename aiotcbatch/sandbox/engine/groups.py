@@ -161,11 +161,11 @@ class GroupReader:
                         f"{entity.title} has an invalid {key}.", INVALID, key
                     ) from None
             elif key == "tag":
-                metadata.tags(entity, given)
+                metadata.tags(entity, given, self._catalog)
             elif key == "attribute":
                 metadata.attributes(entity, given, self._catalog)
             elif key == "securityLabel":
-                metadata.labels(entity, given)
+                metadata.labels(entity, given, self._catalog)
             elif key == "associatedGroupXid":
                 group_links(entity, given)
             elif key == "associatedIndicators":

@@ -61,6 +61,7 @@ class IndicatorReader:
         self._fields: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
             kind.name: {**_FIELDS, **_OF_TYPE.get(kind.name, {})} for kind in catalog.indicators
         }
+        self._checks = {kind.name: summaries.check_of(kind) for kind in catalog.indicators}
 
     def identify(self, value: Any, position: int) -> Incoming:
         """
@@ -103,7 +104,7 @@ class IndicatorReader:
             RefusedError: A field is missing or has a value that is not taken.
             MalformedError: A part of it has the wrong JSON shape.
         """
-        entity = self.identify(value, position)
+        entity = self._quickly(value, position) or self.identify(value, position)
         fields = self._fields[entity.type]
         catalog = self._catalog
         key = ""
@@ -118,6 +119,25 @@ class IndicatorReader:
                     entity.fields[name] = convert(given)
         except ValueError:
             raise RefusedError(f"{entity.title} has an invalid {key}.", INVALID, key) from None
+        return entity
+
+    def _quickly(self, value: dict[str, Any], position: int) -> Incoming | None:
+        """Do what `identify` does for the most usual forms; None for all others and for faults."""
+        kind, given, xid = value.get("type"), value.get("summary"), value.get("xid")
+        if type(kind) is not str or type(given) is not str or type(xid) is not str or not xid:
+            return None
+        check = self._checks.get(kind)
+        if check is None:
+            return None
+        try:
+            summary = check(given)
+        except summaries.UnfitError:
+            return None
+        entity = Incoming("indicator", position)
+        entity.xid = xid
+        entity.type = kind
+        entity.summary = summary
+        entity.identity = f"{kind}:{summary}"
         return entity
 
     def reference(self, kind_name: str, summary: str) -> tuple[str, list[str]]:
@@ -250,9 +270,9 @@ _OTHERS: dict[str, Callable[[Incoming, Any, Catalog], None]] = {
     "rating": _rating,
     "confidence": _confidence,
     "active": _active,
-    "tag": lambda entity, given, _: metadata.tags(entity, given),
+    "tag": metadata.tags,
     "attribute": metadata.attributes,
-    "securityLabel": lambda entity, given, _: metadata.labels(entity, given),
+    "securityLabel": metadata.labels,
     "associatedGroups": _groups,
     "associatedGroup": _group_ids,
     "associatedIndicators": lambda entity, given, _: groups.indicator_links(entity, given),

@@ -45,7 +45,7 @@ def _lose(entity: Incoming, why: str) -> None:
     entity.loss = entity.loss or why
 
 
-def tags(entity: Incoming, value: Any) -> None:
+def tags(entity: Incoming, value: Any, _: Catalog) -> None:
     """Read the tags of an entity."""
     names = entity.tags = []
     for element in value if type(value) is list else _objects(value):
@@ -62,7 +62,7 @@ def tags(entity: Incoming, value: Any) -> None:
             _lose(entity, "A tag requires a name.")
 
 
-def labels(entity: Incoming, value: Any) -> None:
+def labels(entity: Incoming, value: Any, _: Catalog) -> None:
     """Read the security labels of an entity; whether they exist is looked up later."""
     entity.labels = []
     for element in _objects(value):

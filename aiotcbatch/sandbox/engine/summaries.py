@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from aiotcbatch.sandbox.vocabulary import IndicatorType
 
-__all__ = ["SEPARATOR", "UnfitError", "hash_kind", "join", "normal", "split"]
+__all__ = ["SEPARATOR", "UnfitError", "check_of", "hash_kind", "join", "normal", "split"]
 
 SEPARATOR = " : "
 HASH_KINDS = ("md5", "sha1", "sha256")
@@ -28,6 +28,7 @@ _ASN = re.compile(r"ASN[0-9]{1,10}\Z")
 _HASH = re.compile(r"[0-9a-fA-F]+\Z")
 _LENGTHS = {32: "md5", 40: "sha1", 64: "sha256"}
 _SECTION = re.compile(r"(?:0|[1-9a-f][0-9a-f]{0,3})\Z")
+_CONTROL = re.compile(r"[\x00-\x20]")
 _SECTIONS = 8
 _LONGEST_PREFIX = {4: 32, 6: 128}
 
@@ -61,6 +62,79 @@ def hash_kind(value: str) -> str:
     return kind
 
 
+def _address(value: str) -> str:
+    try:
+        if ":" in value:
+            socket.inet_pton(socket.AF_INET6, value)
+            return value.lower()
+        socket.inet_pton(socket.AF_INET, value)
+    except (OSError, ValueError):
+        raise UnfitError(value) from None
+    return value
+
+
+def _host(value: str) -> str:
+    if not _HOST.match(value):
+        raise UnfitError(value)
+    return value.lower()
+
+
+def _email(value: str) -> str:
+    if not _EMAIL.match(value):
+        raise UnfitError(value)
+    return value.lower()
+
+
+def _url(value: str) -> str:
+    match = _URL.match(value)
+    if match is None:
+        raise UnfitError(value)
+    host = match.group(1)
+    if not host.isascii() or host != host.lower() or _CONTROL.search(host):
+        raise UnfitError(value)
+    return value
+
+
+def _asn(value: str) -> str:
+    value = value.upper()
+    if not _ASN.match(value):
+        raise UnfitError(value)
+    return value
+
+
+def _cidr(value: str) -> str:
+    value = value.lower()
+    block, slash, prefix = value.partition("/")
+    if not slash or not prefix.isascii() or not prefix.isdigit():
+        raise UnfitError(value)
+    version = 6 if ":" in block else 4
+    if version == 6:  # noqa: PLR2004
+        sections = block.split(":")
+        if len(sections) != _SECTIONS or not all(map(_SECTION.match, sections)):
+            raise UnfitError(value)
+    else:
+        _address(block)
+    if len(prefix) > 3 or int(prefix) > _LONGEST_PREFIX[version]:  # noqa: PLR2004
+        raise UnfitError(value)
+    return value
+
+
+#: What checks the value of a type that has one, and writes it as it is stored.
+_CHECKS: dict[str, Callable[[str], str]] = {
+    "Address": _address,
+    "Host": _host,
+    "EmailAddress": _email,
+    "URL": _url,
+    "ASN": _asn,
+    "CIDR": _cidr,
+}
+
+
+def check_of(kind: IndicatorType) -> Callable[[str], str] | None:
+    """Return what checks the value of a type with rules of its own and a single value."""
+    return _CHECKS.get(kind.name)
+
+
 def normal(kind: IndicatorType, values: list[str]) -> list[str]:
     """
     Check the values of an indicator and write them as they are stored.
@@ -75,82 +149,14 @@ def normal(kind: IndicatorType, values: list[str]) -> list[str]:
     Raises:
         UnfitError: They are not of this type.
     """
+    if kind.name in _CHECKS:
+        return [_CHECKS[kind.name](values[0])]
     if kind.case == "upper":
         values = [value.upper() for value in values]
     elif kind.case == "lower":
         values = [value.lower() for value in values]
-    if kind.name in _CHECKS:
-        return _CHECKS[kind.name](values)
-    return _custom(kind, values)
-
-
-def _address(values: list[str]) -> list[str]:
-    value = values[0]
-    try:
-        if ":" in value:
-            socket.inet_pton(socket.AF_INET6, value)
-            return [value.lower()]
-        socket.inet_pton(socket.AF_INET, value)
-    except (OSError, ValueError):
-        raise UnfitError(value) from None
-    return values
-
-
-def _host(values: list[str]) -> list[str]:
-    if not _HOST.match(values[0]):
-        raise UnfitError(values[0])
-    return [values[0].lower()]
-
-
-def _email(values: list[str]) -> list[str]:
-    if not _EMAIL.match(values[0]):
-        raise UnfitError(values[0])
-    return [values[0].lower()]
-
-
-def _url(values: list[str]) -> list[str]:
-    match = _URL.match(values[0])
-    if match is None:
-        raise UnfitError(values[0])
-    host = match.group(1)
-    if not host.isascii() or host != host.lower() or any(c <= " " for c in host):
-        raise UnfitError(values[0])
-    return values
-
-
-def _asn(values: list[str]) -> list[str]:
-    if not _ASN.match(values[0]):
-        raise UnfitError(values[0])
-    return values
-
-
-def _cidr(values: list[str]) -> list[str]:
-    block, slash, prefix = values[0].partition("/")
-    if not slash or not prefix.isascii() or not prefix.isdigit():
-        raise UnfitError(values[0])
-    version = 6 if ":" in block else 4
-    if version == 6:  # noqa: PLR2004
-        sections = block.split(":")
-        if len(sections) != _SECTIONS or not all(map(_SECTION.match, sections)):
-            raise UnfitError(values[0])
-    else:
-        _address([block])
-    if len(prefix) > 3 or int(prefix) > _LONGEST_PREFIX[version]:  # noqa: PLR2004
-        raise UnfitError(values[0])
-    return values
-
-
-def _registry(values: list[str]) -> list[str]:
-    key, name, kind = values
-    root = key.split("\\", 1)[0]
-    if root not in vocabulary.REGISTRY_ROOTS or not name:
-        raise UnfitError(key)
-    if kind not in vocabulary.REGISTRY_VALUE_TYPES:
-        raise UnfitError(kind)
-    return values
-
-
-def _custom(kind: IndicatorType, values: list[str]) -> list[str]:
+    if kind.name == "Registry Key":
+        _check_registry(values)
     if not values[0]:
         raise UnfitError("")
     for value, options in zip(values, kind.options, strict=False):
@@ -159,12 +165,7 @@ def _custom(kind: IndicatorType, values: list[str]) -> list[str]:
     return values
 
 
-_CHECKS: dict[str, Callable[[list[str]], list[str]]] = {
-    "Address": _address,
-    "Host": _host,
-    "EmailAddress": _email,
-    "URL": _url,
-    "ASN": _asn,
-    "CIDR": _cidr,
-    "Registry Key": _registry,
-}
+def _check_registry(values: list[str]) -> None:
+    key, name, _ = values
+    if key.split("\\", 1)[0] not in vocabulary.REGISTRY_ROOTS or not name:
+        raise UnfitError(key)
