@@ -168,7 +168,9 @@ class Worker:
         except Exception as error:  # noqa: BLE001  (reported in the job, as a server does)
             _log.exception("batch job %d failed inside the sandbox", job.id)
             reason = f"An unknown error occurred: {error!r}"
-            await self._instance.store.database.run(_fail, job, "0x1004", reason)
+            store = self._instance.store
+            await store.database.run(store.refresh)  # what was counted is not what was rolled back
+            await store.database.run(_fail, job, "0x1004", reason)
         finally:
             self._runs.pop(job.id, None)
 

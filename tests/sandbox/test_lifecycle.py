@@ -13,6 +13,7 @@ import pytest
 
 from aiotcbatch.errors import ClosedError, ConfigurationError
 from aiotcbatch.sandbox import Latency, ManualClock, Owner, Sandbox, Settings, State, User
+from aiotcbatch.sandbox.engine.writer import Plan
 from tests.sandbox.conftest import calling, configuration
 
 
@@ -272,3 +273,19 @@ def test_values_that_cannot_be(make):
     """Owners and users are checked when they are made."""
     with pytest.raises(ConfigurationError):
         make()
+
+
+async def test_a_fault_of_the_engine(call, monkeypatch, caplog):
+    """A bug of the sandbox fails its job with 0x1004, and the next job finds all in order."""
+    document = {"group": [{"type": "Threat", "name": "n", "xid": "x", "tag": [{"name": "new"}]}]}
+    with monkeypatch.context() as broken:
+        broken.setattr(Plan, "carry_out", lambda _: 1 / 0)
+        job_id, failed = await call.job(document)
+    errors = await call.results(job_id)
+    _, status = await call.job(document)
+
+    assert (failed["status"], failed["errorCount"]) == ("Completed", 1)
+    assert errors[0]["code"] == "0x1004"
+    assert "failed inside the sandbox" in caplog.text
+    assert status["successCount"] == 1
+    assert call.sandbox.entities()[0].tags == ["new"]
