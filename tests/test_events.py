@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -436,3 +437,15 @@ class TestEvents:
         taken = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "event"}
 
         assert not taken & self.make(cls).fields.keys()
+
+
+_PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "observe.md"
+
+
+@pytest.mark.parametrize("cls", EVENTS, ids=lambda cls: cls.__name__)
+def test_it_is_documented(cls: type[ClientEvent]) -> None:
+    """The page has the name, the level and the fields of each event."""
+    fields = ", ".join(f"`{field.name}`" for field in dataclasses.fields(cls))
+    level = logging.getLevelName(cls.level)
+
+    assert f"| `{cls.__name__}` | `{cls.event}` | {level} | {fields} |\n" in _PAGE.read_text()
