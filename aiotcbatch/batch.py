@@ -160,7 +160,9 @@ class Batch(StepByStep):
     async def __aenter__(self) -> Self:
         if self._journal_path is not None and self._resumed is None:
             buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
-            resumed = await resume(self._journal_path, self._settings, buffers, self._contents)
+            resumed = await resume(
+                self._journal_path, self._settings, buffers, self._contents, held=len(self)
+            )
             self._resumed, self._keeper = resumed, resumed.keeper
             self._recorder = self._steps.recorder = resumed.recorder
             self._backlog.pending += resumed.jobs

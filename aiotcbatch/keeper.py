@@ -264,6 +264,8 @@ async def resume(
     settings: JobSettings,
     buffers: tuple[GroupBuffer, Buffer, Buffer],
     ask: Callable[[str], FileContent | None] | None,
+    *,
+    held: int,
 ) -> Resumed:
     """
     Open a journal, and take up what it has.
@@ -273,14 +275,15 @@ async def resume(
         settings: How the server treats the jobs of who opens it.
         buffers: Those of groups, indicators and associations, which are empty.
         ask: As for `Keeper.restore`.
+        held: How many entities the builder of these buffers has; it is to be none.
 
     Raises:
-        UsageError: When the buffers are not empty.
+        UsageError: When there are some.
         JournalLockedError: When somebody has the journal.
         JournalDamagedError: When it is not as it was written.
         ConfigurationError: When it is another owner's.
     """
-    if any(buffer.count for buffer in buffers):
+    if held or any(buffer.count for buffer in buffers):
         raise UsageError("entities were added before the journal was opened; add them in the block")
     journal = await Journal.open(path, owner=settings.owner, settings=asdict(settings))
     try:

@@ -218,7 +218,7 @@ class Stream(TypedBuilder):
     async def _resume(self, path: str | PathLike[str]) -> None:
         """Open the journal, and go on with what it has."""
         buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
-        resumed = await resume(path, self._settings, buffers, self._contents)
+        resumed = await resume(path, self._settings, buffers, self._contents, held=len(self))
         self._resumed, self._keeper = resumed, resumed.keeper
         self._recorder = resumed.recorder
         self._pipeline = self._new_pipeline(self._next_jobs(), recorder=resumed.recorder)
@@ -243,14 +243,16 @@ class Stream(TypedBuilder):
         finally:
             self._closed = True
             tasks.cancel_scope.cancel()
-            # What went wrong in the tasks is in _failure: the block's own error is to stay single.
-            await tasks.__aexit__(None, None, None)
-            for reader in self._readers:
-                reader.close()
-            self._pipeline.close()
-            if self._resumed is not None:
-                with anyio.CancelScope(shield=True):
-                    await self._resumed.journal.remove_if_done()
+            try:
+                # What went wrong in the tasks is in _failure: the block's error stays single.
+                await tasks.__aexit__(None, None, None)
+            finally:
+                for reader in self._readers:
+                    reader.close()
+                self._pipeline.close()
+                if self._resumed is not None:
+                    with anyio.CancelScope(shield=True):
+                        await self._resumed.journal.remove_if_done()
 
     async def _finish(self) -> None:
         await self.drain()

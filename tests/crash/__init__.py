@@ -1,0 +1,1 @@
+"""Killing a process that has a journal."""

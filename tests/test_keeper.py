@@ -1,0 +1,254 @@
+"""Batches and streams with a journal: what is drained survives, at whichever step they end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from anyio import Path
+
+from aiotcbatch import Client
+from aiotcbatch.errors import ConfigurationError, JournalLockedError, SealedError, UsageError
+from aiotcbatch.journal import Journal
+from aiotcbatch.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import AsyncIterator
+
+    from aiotcbatch import Batch, Stream
+
+OWNER = "MyOrg"
+
+
+def render(xid: str) -> str:
+    """Make a content; the journal keeps this function by its name."""
+    return f"content of {xid}"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """Give a running sandbox with one owner."""
+    async with Sandbox(owners=[OWNER]) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
+    """Give a client of the sandbox."""
+    async with Client(sandbox.api_url, sandbox.auth) as client:
+        yield client
+
+
+@pytest.fixture
+def path(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Give a place for a journal."""
+    return tmp_path / "journal.db"
+
+
+def fill(builder: Batch | Stream) -> None:
+    """Add groups in a circle, indicators, links of their own, and files of three kinds."""
+    for number in range(4):
+        group = builder.adversary(f"group {number}", f"g-{number}")
+        group.attribute("Description", "once")
+        group.association(f"g-{(number + 1) % 4}")
+    for number in range(3):
+        host = builder.host(f"host-{number}.example.com")
+        host.attribute("Description", "once")
+        host.association("g-0")
+    builder.document("bytes", "b.txt", b"content of d-1", xid="d-1")
+    builder.document("text", "t.txt", "content of d-2", xid="d-2")
+    builder.report("callable", "r.txt", render, xid="d-3")
+    builder.add_association(ref_1="g-1", ref_2="host-2.example.com", type_2="Host")
+
+
+def check(sandbox: Sandbox) -> None:
+    """See that all of that is there, once."""
+    there = {entity.summary: entity for entity in sandbox.entities()}
+    assert len(there) == len(sandbox.entities()) == 10
+    for name, entity in there.items():
+        expected = ["once"] if name.startswith(("group", "host")) else []
+        assert [note.value for note in entity.attributes] == expected, name
+    for xid in ("d-1", "d-2", "d-3"):
+        assert sandbox.files[xid].content == f"content of {xid}".encode()
+    counts = [job.counts for job in sandbox.jobs if job.completed]
+    assert sum(count.success_associations for count in counts) >= 1
+    assert sum(count.error_associations for count in counts) == 0
+
+
+class PowerError(BaseException):
+    """The power is gone."""
+
+
+class Fuse:
+    """Cuts the power at one step of the journal, before or after it is written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.step = 0
+        self.blows_at: int | None = None
+        self.after = False
+        write = Journal._do
+
+        async def do(journal: Journal, work: Any) -> Any:
+            self.step += 1
+            blows = self.blows_at is not None and self.step >= self.blows_at
+            if blows and not self.after:
+                raise PowerError
+            result = await write(journal, work)
+            if blows:
+                raise PowerError
+            return result
+
+        monkeypatch.setattr(Journal, "_do", do)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("kind", ["batch", "stream"])
+async def test_it_may_end_at_any_step(
+    path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kind: str, after: bool
+) -> None:
+    """Cut at each step of the journal in turn and opened again, everything arrives once."""
+    fuse = Fuse(monkeypatch)
+    fuse.after = after
+    blows_at = 0
+    while True:
+        blows_at += 1
+        async with Sandbox(owners=[OWNER]) as sandbox, Client(sandbox.api_url, sandbox.auth) as c:
+            fuse.step, fuse.blows_at = 0, blows_at
+            drained, whole = False, False
+            try:
+                async with make(c, kind, path) as builder:
+                    fill(builder)
+                    await builder.drain()
+                    drained = True
+                    if kind == "batch":
+                        await builder.submit()
+                whole = True
+            except* PowerError:
+                pass
+            fuse.blows_at = None
+            async with make(c, kind, path) as builder:
+                if not drained and not sandbox.jobs and len(builder) == 0:
+                    fill(builder)
+                if kind == "batch":
+                    await builder.submit()
+            check(sandbox)
+            assert not await Path(path).exists()
+            if whole:
+                break
+    assert blows_at > 10
+
+
+def make(client: Client, kind: str, path: pathlib.Path) -> Any:
+    """Make a batch or a stream that needs several jobs."""
+    options: Any = {"journal": path, "max_entities_per_job": 3, "attribute_write_type": "Append"}
+    return client.batch(OWNER, **options) if kind == "batch" else client.stream(OWNER, **options)
+
+
+async def test_what_is_continued_is_there_once(
+    client: Client, sandbox: Sandbox, path: pathlib.Path
+) -> None:
+    """An entity that was drained, continued and drained again survives as it was last."""
+    async with client.batch(OWNER, journal=path) as batch:
+        batch.adversary("a", "a").tag("first")
+        await batch.drain()
+        batch.adversary("a", "a").tag("second")
+        batch.adversary("b", "b")
+        await batch.drain()
+        batch.discard(batch.adversary("b", "b"))
+        await batch.drain()
+        batch.adversary("never drained", "c")
+
+    async with client.batch(OWNER, journal=path) as batch:
+        assert len(batch) == 1
+        batch.adversary("a", "a").tag("third")
+        await batch.submit()
+
+    (job,) = sandbox.jobs
+    tags = [tag["name"] for tag in job.document["group"][0]["tag"]]
+    assert tags == ["first", "second", "third"]
+    assert not await Path(path).exists()
+
+
+async def test_contents_that_cannot_be_kept_are_asked_for(
+    client: Client, sandbox: Sandbox, path: pathlib.Path
+) -> None:
+    """A callable without a name is asked for by the xid; without an answer that is reported."""
+    async with client.batch(OWNER, journal=path) as batch:
+        batch.document("d", "f.txt", lambda _: b"lost", xid="asked")
+        batch.document("e", "f.txt", lambda _: b"lost", xid="unknown")
+        await batch.drain()
+
+    found = {"asked": b"found"}
+    async with client.batch(OWNER, journal=path, contents=found.get) as batch:
+        status = await batch.submit(halt_on_error=False)
+
+    assert {upload.xid: upload.uploaded for upload in status.uploads} == {
+        "asked": True,
+        "unknown": False,
+    }
+    assert sandbox.files["asked"].content == b"found"
+
+
+async def test_links_that_were_held_survive(
+    client: Client, sandbox: Sandbox, path: pathlib.Path
+) -> None:
+    """A link to a group that had not come is made by who goes on."""
+    with pytest.raises(ZeroDivisionError):
+        async with client.stream(OWNER, journal=path, linger=1000) as stream:
+            stream.campaign("early", xid="early").association("late")
+            await stream.drain()
+            raise ZeroDivisionError
+
+    async with client.stream(OWNER, journal=path) as stream:
+        stream.adversary("late", "late")
+
+    assert stream.status.success_count == 2
+    assert stream.status.success_association_count == 1
+
+
+async def test_it_is_opened_once(client: Client, path: pathlib.Path) -> None:
+    """A second one is refused at once, and nothing happens to the first."""
+    async with client.batch(OWNER, journal=path) as batch:
+        batch.adversary("a")
+        await batch.drain()
+        with pytest.raises(JournalLockedError, match=r"journal\.db"):
+            await client.stream(OWNER, journal=path).__aenter__()
+        assert (await batch.submit()).success_count == 1
+
+
+async def test_another_owner_is_refused(client: Client, path: pathlib.Path) -> None:
+    """What waits for one owner is not sent to another."""
+    async with client.batch(OWNER, journal=path) as batch:
+        batch.adversary("a")
+        await batch.drain()
+
+    with pytest.raises(ConfigurationError, match="owner"):
+        await client.batch("Other", journal=path).__aenter__()
+
+
+async def test_it_needs_its_block(client: Client, path: pathlib.Path) -> None:
+    """Without its block a journal is not open, and what was added before it would be lost."""
+    batch = client.batch(OWNER, journal=path)
+    batch.adversary("a")
+    with pytest.raises(UsageError, match="block"):
+        await batch.submit()
+    with pytest.raises(UsageError, match="block"):
+        await batch.__aenter__()
+
+
+async def test_beyond_the_memory_limit_the_journal_holds_the_records(
+    client: Client, sandbox: Sandbox, path: pathlib.Path
+) -> None:
+    """With a journal nothing is spooled: its own copy is what is sent."""
+    async with client.batch(OWNER, journal=path, memory_limit=0) as batch:
+        address = batch.address("1.2.3.4")
+        for number in range(500):
+            batch.address(f"10.0.{number >> 8}.{number & 255}")
+        await batch.drain()
+        assert batch._indicators.buffer.memory_bytes == 0
+        assert batch._spool.nbytes == 0
+        with pytest.raises(SealedError):
+            address.tag("late")
+        assert (await batch.submit()).success_count == 501
