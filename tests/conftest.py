@@ -31,6 +31,7 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
+_PACKAGE = Path(aiotcbatch.__file__).parent
 #: The sandbox's window for tests is made of plain calls, which wait for its database.
 _MAY_BLOCK = {
     "aiotcbatch/sandbox/sandbox.py": {"jobs", "entities", "files"},
@@ -40,6 +41,8 @@ _MAY_BLOCK = {
 
 def pytest_configure() -> None:
     """Take away what could make a test depend on where it runs."""
+    if "CI" in os.environ and "site-packages" not in _PACKAGE.parts:
+        raise pytest.UsageError(f"CI tests the installed package, and this one is {_PACKAGE}")
     for name in list(os.environ):
         if name.startswith("TC_") or name.lower().endswith("_proxy"):
             del os.environ[name]
@@ -48,10 +51,7 @@ def pytest_configure() -> None:
 
 def pytest_report_header() -> str:
     """Say which aiotcbatch is tested: the installed one, unless the tree comes first."""
-    package = Path(aiotcbatch.__file__).parent
-    if "CI" in os.environ and "site-packages" not in package.parts:
-        pytest.exit(f"CI tests the installed package, this one is {package}", returncode=4)
-    return f"aiotcbatch: {package}"
+    return f"aiotcbatch: {_PACKAGE}"
 
 
 @pytest.fixture(autouse=True, scope="session")
