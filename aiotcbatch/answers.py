@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.message import Message
@@ -38,6 +39,25 @@ _MESSAGE = 500
 #: Automatic detection of gzip and zlib headers, for zlib.
 _ANY_HEADER = 32 + zlib.MAX_WBITS
 _GZIP = b"\x1f\x8b"
+_CHARSETS = (
+    "ascii",
+    "big5",
+    "cp",
+    "euc",
+    "gb",
+    "iso",
+    "koi8",
+    "latin",
+    "shift",
+    "us-",
+    "utf",
+    "win",
+)
+#: Servers send one member; a body of very many costs time out of proportion.
+_MEMBERS = 1000
+_PIECE = 64 * 1024
+#: What says no is short: of a longer body only the beginning is looked at for the server's words.
+_SAYING = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +125,11 @@ def _decode(body: bytes, headers: Mapping[str, str]) -> str:
     content_type = Message()
     content_type["Content-Type"] = headers.get("Content-Type", "text/plain")
     charset = content_type.get_content_charset("utf-8")
-    try:
-        return body.decode(charset, "replace")
-    except LookupError:
-        return body.decode("utf-8", "replace")
+    # Some of Python's codecs are none of text, or take their time with what is no text.
+    with suppress(LookupError, ValueError):
+        if charset.startswith(_CHARSETS):
+            return body.decode(charset, "replace")
+    return body.decode("utf-8", "replace")
 
 
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:
@@ -140,23 +161,40 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
 
 def _unpack(body: bytes, limit: int) -> bytes:
     wbits = _ANY_HEADER if body[:1] in {b"\x1f", b"\x78"} else -zlib.MAX_WBITS
-    unpacked = []
+    packed = memoryview(body)
+    unpacked: list[bytes] = []
     room = limit
-    while body:
-        unpacker = zlib.decompressobj(wbits)
+    # A gzip file may have several members; anything else at its end is padding.
+    while packed:
+        if len(unpacked) >= _MEMBERS:
+            raise ValueError(f"it is packed in more than {_MEMBERS} members")
+        data, packed = _unpack_member(packed, wbits, room)
+        room -= len(data)
+        unpacked.append(data)
+        if packed[:2] != _GZIP:
+            break
+    return b"".join(unpacked)
+
+
+def _unpack_member(packed: memoryview, wbits: int, room: int) -> tuple[bytes, memoryview]:
+    """Unpack piece by piece, since what a member leaves of its last piece is copied."""
+    unpacker = zlib.decompressobj(wbits)
+    unpacked: list[bytes] = []
+    at = 0
+    while not unpacker.eof:
+        if at >= len(packed):
+            raise EOFError
+        piece = packed[at : at + _PIECE]
+        at += len(piece)
         try:
-            data = unpacker.decompress(body, room + 1)
+            data = unpacker.decompress(piece, room + 1)
         except zlib.error as error:
             raise ValueError(f"it does not unpack ({error})") from error
         room -= len(data)
         if room < 0:
-            raise OverflowError(limit)
-        if not unpacker.eof:
-            raise EOFError
+            raise OverflowError
         unpacked.append(data)
-        # A gzip file may have several members; anything else at its end is padding.
-        body = unpacker.unused_data if unpacker.unused_data.startswith(_GZIP) else b""
-    return b"".join(unpacked)
+    return b"".join(unpacked), packed[at - len(unpacker.unused_data) :]
 
 
 def unreadable(answer: Answer, what: str, *, transient: bool = True) -> UnreadableAnswerError:
@@ -233,6 +271,8 @@ _BATCH_DISABLED = re.compile(
 )
 _STORAGE_FULL = "insufficient document storage"
 _CLOCK = "Timestamp out of acceptable time range"
+_TITLE = re.compile("<title[^>]{0,200}>", re.IGNORECASE)
+_TITLE_END = re.compile("</title", re.IGNORECASE)
 _TOO_LARGE = re.compile(r"allowable limit of ([\d,]+)")
 
 _ENABLE_BATCH = "An administrator must enable the Batch API and document storage on this instance."
@@ -274,18 +314,21 @@ def _redirected(answer: Answer) -> UnreadableAnswerError:
 
 def _server_message(answer: Answer) -> str:
     """Take the server's words out of any of the forms in which it says them."""
+    text = _decode(answer.body[:_SAYING], answer.headers)
     if answer.is_html:
-        title = re.search(r"<title[^>]*>(.*?)</title>", answer.text, re.IGNORECASE | re.DOTALL)
-        return _one_line(title[1]) if title else ""
-    try:
-        value = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        return _one_line(answer.text)
+        # Two searches, since one pattern would go to the end from every tag of a hostile page.
+        begin = _TITLE.search(text)
+        end = _TITLE_END.search(text, begin.end()) if begin else None
+        return _one_line(text[begin.end() : end.start()]) if begin and end else ""
+    value = None
+    if len(answer.body) <= _SAYING:
+        with suppress(orjson.JSONDecodeError):
+            value = orjson.loads(answer.body)
     if isinstance(value, dict):
         for name in ("message", "description", "errorReason", "errorMessage", "error"):
             if isinstance(value.get(name), str) and value[name]:
                 return _one_line(value[name])
-    return _one_line(answer.text)
+    return _one_line(text)
 
 
 def _one_line(text: str) -> str:

@@ -15,7 +15,7 @@ from aiotcbatch.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["Auth", "HmacAuth", "TokenAuth", "secrets_in"]
+__all__ = ["Auth", "HiddenHeaders", "HmacAuth", "Secrets", "TokenAuth", "secrets_in"]
 
 #: What the names of headers have in them whose values are secret.
 _SECRET_NAMES = ("auth", "cookie", "key", "secret", "signature", "token")
@@ -148,7 +148,25 @@ class TokenAuth(Auth):
         return "<TokenAuth of a supplier>" if self._supplier else "<TokenAuth>"
 
 
-def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
+class HiddenHeaders(dict[str, str]):
+    """Headers that show their names only: tools show the local variables of a traceback."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<headers: {', '.join(self)}>"
+
+
+class Secrets(tuple[str, ...]):
+    """Texts that must not be shown, not even as the local variable that they are."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} secrets>"
+
+
+def secrets_in(headers: Mapping[str, str]) -> Secrets:
     """
     Give what must not be shown of the headers that authorise a request.
 
@@ -165,7 +183,8 @@ def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
         if not any(part in name.lower() for part in _SECRET_NAMES):
             continue
         credentials = value.partition(" ")[2]
-        for text in (value, credentials, credentials.rpartition(":")[2]):
+        for whole in (value, credentials, credentials.rpartition(":")[2]):
+            text = whole.rstrip("=")  # which some write as \\u003d
             if len(text) >= _SHORTEST_SECRET:
                 found |= {
                     text,
@@ -173,7 +192,7 @@ def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
                     quote(text, safe=""),
                     quote(text, safe=":"),
                 }
-    return tuple(sorted(found, key=len, reverse=True))
+    return Secrets(sorted(found, key=len, reverse=True))
 
 
 def _header_text(field: str, value: object) -> str:

@@ -19,7 +19,7 @@ from anyio import to_thread
 from multidict import CIMultiDict
 
 from aiotcbatch.answers import Answer, inflate, unreadable
-from aiotcbatch.auth import secrets_in
+from aiotcbatch.auth import HiddenHeaders, secrets_in
 from aiotcbatch.errors import ClosedError, ConfigurationError
 from aiotcbatch.failures import map_error
 from aiotcbatch.settings import is_loopback, split_proxy
@@ -106,7 +106,7 @@ class Exchange:
             ClosedError: When the connections are closed.
         """
         session = await self._open()
-        headers = {**self._headers, **headers}
+        headers = HiddenHeaders({**self._headers, **headers})
         secrets = secrets_in(headers)
         response: aiohttp.ClientResponse | None = None
         complete = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from aiotcbatch.errors import (
@@ -15,6 +16,8 @@ from aiotcbatch.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from aiotcbatch.errors import AiotcbatchError
 
 __all__ = ["map_error"]
@@ -84,7 +87,8 @@ def map_error(error: Exception, method: str, url: str) -> AiotcbatchError:
     Turn an error of aiohttp or the system into one of ours.
 
     Args:
-        error: What was raised; credentials are taken out of it.
+        error: What was raised. What it and its causes have of the request and of the answer is
+            taken out of them, since that may be credentials, or show them.
         method: HTTP method.
         url: What was asked.
 
@@ -94,19 +98,49 @@ def map_error(error: Exception, method: str, url: str) -> AiotcbatchError:
     kind, meaning = next(
         (kind, meaning) for low, kind, meaning in _MEANINGS if isinstance(error, low)
     )
+    causes = list(_causes(error))
+    for cause in causes:
+        _take_out(cause)
+    detail = " ".join(_detail(error, causes).split())[:300]
+    return kind(f"{method} {url}: {meaning} ({detail}).", method=method, url=url)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and everything that led to it."""
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        found = left.pop()
+        if id(found) not in seen:
+            seen.add(id(found))
+            yield found
+            left += [cause for cause in (found.__cause__, found.__context__) if cause]
+
+
+def _take_out(error: BaseException) -> None:
+    """Take out of an error what it has of a request or of an answer; the class says the rest."""
     if isinstance(error, aiohttp.ClientResponseError):
         info = error.request_info
         bare = aiohttp.RequestInfo(info.url, info.method, CIMultiDictProxy(CIMultiDict()), info.url)
         error.request_info, error.args = bare, (bare, ())
-    detail = " ".join(_detail(error).split())[:300]
-    return kind(f"{method} {url}: {meaning} ({detail}).", method=method, url=url)
+        error.message, error.headers = "", None
+    elif isinstance(error, HttpProcessingError):
+        error.message, error.headers, error.args = "", None, ()
+        vars(error).pop("line", None)
+    elif isinstance(error, aiohttp.ServerDisconnectedError):
+        error.message = "the server has closed the connection"
+        error.args = (error.message,)
+    elif isinstance(error, aiohttp.ClientPayloadError):
+        error.args = ()
 
 
-def _detail(error: Exception) -> str:
+def _detail(error: Exception, causes: Sequence[BaseException]) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return str(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"{error.host}:{error.port}, {error.os_error.strerror or error.os_error}"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"{error.status}, {error.message}"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return str(error.status)
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
+        return " from ".join(type(cause).__name__ for cause in causes)
     return str(error) or type(error).__name__

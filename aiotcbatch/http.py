@@ -18,6 +18,7 @@ from anyio import to_thread
 from yarl import URL
 
 from aiotcbatch.answers import Answer, error_for, unreadable
+from aiotcbatch.auth import HiddenHeaders
 from aiotcbatch.body import Body, as_body, multipart
 from aiotcbatch.errors import AuthenticationError, CircuitOpenError, ClockError, ResponseError
 from aiotcbatch.events import (
@@ -367,7 +368,9 @@ class Transport:
         """Send once, and decide what the answer means."""
         call.offset, call.signed_at = self._offset, self._clock()
         timestamp = int(call.signed_at + call.offset)
-        call.signed = self._auth.headers(call.method, call.url.raw_path_qs, timestamp)
+        call.signed = HiddenHeaders(
+            self._auth.headers(call.method, call.url.raw_path_qs, timestamp)
+        )
         payload = call.payload(self.settings.timeout)
         answer = await self._exchange.send(call.method, call.url, call.signed, payload)
         if answer.status in call.accept:
