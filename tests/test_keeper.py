@@ -142,7 +142,7 @@ async def test_it_may_end_at_any_step(
 
 def make(client: Client, kind: str, path: pathlib.Path) -> Any:
     """Make a batch or a stream that needs several jobs."""
-    options: Any = {"journal": path, "max_entities_per_job": 3, "attribute_write_type": "Append"}
+    options: Any = {"journal": path, "max_entities_per_job": 5, "attribute_write_type": "Append"}
     return client.batch(OWNER, **options) if kind == "batch" else client.stream(OWNER, **options)
 
 
