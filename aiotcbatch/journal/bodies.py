@@ -134,10 +134,18 @@ class Readers:
                 self.close()
 
 
-def connect_reader(path: Path) -> Connection:
-    """Open a journal, or what may be one, so that nothing of it is changed."""
+def connect_reader(path: Path, *, at_rest: bool = False) -> Connection:
+    """
+    Open a journal, or what may be one, so that nothing of it is changed.
+
+    Args:
+        path: The file.
+        at_rest: Whether it has no log and nobody else can write to it; then no files that
+            readers and writers share are made beside it.
+    """
+    mode = "mode=ro&immutable=1" if at_rest else "mode=ro"
     db = sqlite3.connect(
-        f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        f"{path.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False
     )
     # What was text and is damaged is read all the same, and its checksum tells.
     db.text_factory = _decode_text

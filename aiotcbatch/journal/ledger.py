@@ -164,6 +164,7 @@ class Ledger:
             result=None,
         )
         self._segment_at(row.place)
+        self._require_there(row.place, 1)
         FILES.insert(self.db, row)
 
     def _drop_file(self, file: FileRow) -> None:

@@ -27,7 +27,17 @@ from aiotcbatch.journal.survey import Survey, survey
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["beside", "connect", "damage", "explained", "has_log", "make", "prepare", "read_meta"]
+__all__ = [
+    "beside",
+    "connect",
+    "connect_locked",
+    "damage",
+    "explained",
+    "has_log",
+    "make",
+    "prepare",
+    "read_meta",
+]
 
 _PAGE_BYTES = 8192
 #: A log that grew larger in one transaction is cut to this.
@@ -57,7 +67,7 @@ def prepare(path: Path, noted: int | None, owner: str | None, settings: Mapping[
             raise ConfigurationError("journal", str(path), "a journal that exists")
         make(path, owner, settings)
         return
-    with closing(connect_reader(path)) as db:
+    with closing(connect_locked(path)) as db:
         meta = _checked_meta(db, path, noted)
         if meta is not None:
             _check_use(path, meta, owner)
@@ -83,7 +93,7 @@ def _is_there(path: Path, noted: int | None) -> bool:
         raise _lost(path, "the file is empty; if there never was anything in it, delete it")
     if size and noted == 0:
         # Its maker died before the first commit, or it has nothing to do with journals.
-        with closing(connect_reader(path)) as db, _damaging(path):
+        with closing(connect_locked(path)) as db, _damaging(path):
             return bool(_table_names(db))
     return bool(size)
 
@@ -191,6 +201,11 @@ def _require_log(db: Connection, path: Path) -> None:
 def beside(path: Path, suffix: str) -> Path:
     """Name a file that belongs to a journal."""
     return Path(f"{path}{suffix}")
+
+
+def connect_locked(path: Path) -> Connection:
+    """Open a journal whose lock is held for reading only."""
+    return connect_reader(path, at_rest=not has_log(path))
 
 
 def has_log(path: Path) -> bool:

@@ -13,10 +13,16 @@ import orjson
 
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.job import Phase
-from aiotcbatch.journal.bodies import connect_reader
 from aiotcbatch.journal.ledger import Ledger
 from aiotcbatch.journal.lock import FileLock
-from aiotcbatch.journal.opening import beside, connect, explained, has_log, make
+from aiotcbatch.journal.opening import (
+    beside,
+    connect,
+    connect_locked,
+    explained,
+    has_log,
+    make,
+)
 from aiotcbatch.journal.records import Run, Segment
 from aiotcbatch.journal.schema import (
     BLOCK_BYTES,
@@ -93,7 +99,7 @@ def salvage(
         noted = lock.acquire()
         try:
             new = beside(path, "-salvage")
-            with closing(connect_reader(path)) as source:
+            with closing(connect_locked(path)) as source:
                 found = survey(source, deep=True)
                 counts = _copy(source, found, new, owner, clock)
             damaged = _set_aside(path)
