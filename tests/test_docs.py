@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from aiotcbatch.cli.app import cli
 from aiotcbatch.sandbox import Sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import ModuleType
 
@@ -28,6 +30,16 @@ def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+@pytest.fixture
+def own_logger() -> Iterator[None]:
+    """Take back what a page does to our logger."""
+    yield
+    logger = logging.getLogger("aiotcbatch")
+    logger.setLevel(logging.NOTSET)
+    logger.handlers.clear()
+
+
+@pytest.mark.usefixtures("own_logger")
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 async def test_every_block_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
