@@ -1,4 +1,4 @@
-"""The command line: ``aiotcbatch demo``, ``sandbox``, ``owners``, ``get`` and ``submit``."""
+"""The command line: ``aiotcbatch demo`` and the other commands, which need an extra."""
 
 from __future__ import annotations
 

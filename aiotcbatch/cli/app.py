@@ -277,3 +277,90 @@ def submit_command(
         files=files, owner=owner, halt_on_error=halt_on_error, as_json=as_json, job=job
     )
     launch(display, lambda: submit(display, asked), debug=debug)
+
+
+@cli.group("journal")
+def journal_group() -> None:
+    """
+    What a batch or a stream with a journal has left to do.
+
+    Opened with `client.batch(owner, journal=FILE)` or `client.stream(owner, journal=FILE)`, it
+    keeps what was drained until that is done, whatever becomes of the process.
+    """
+
+
+_journal = click.argument("path", metavar="FILE")
+
+
+@journal_group.command("show")
+@_journal
+@_debug
+def journal_show_command(*, path: str, debug: bool) -> NoReturn:
+    """
+    Show what is left to do, even while a process is at work on it.
+
+    Whom FILE is for and with which settings, what waits, jobs with their ids and how long they
+    have been in their phase, files; or what is wrong with it, if it is damaged.
+    """
+    from aiotcbatch.cli.journal import show  # noqa: PLC0415 (a command loads what it needs)
+
+    display = Display()
+    launch(display, lambda: show(display, path), debug=debug)
+
+
+@journal_group.command("resume", epilog=_ENVIRONMENT)
+@_journal
+@click.option("--owner", help="Refuse a journal of another owner.  [default: the journal's]")
+@click.option(
+    "--halt-on-error/--keep-going",
+    default=True,
+    show_default=True,
+    help="Stop at the first step that fails, or report it and go on with the rest.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each job's status as a line of JSON.")
+@_debug
+def journal_resume_command(*, debug: bool, **asked: Any) -> NoReturn:
+    """
+    Go on until everything is done, and delete FILE then.
+
+    With the settings that it was opened with last. It can be interrupted at any time: what is
+    left stays in FILE. Contents of files that were functions are imported by their names, so
+    their module must be found (PYTHONPATH).
+    """
+    from aiotcbatch.cli.journal import Resumption, resume  # noqa: PLC0415 (as above)
+
+    display = Display()
+    launch(display, lambda: resume(display, Resumption(**asked)), debug=debug)
+
+
+@journal_group.command("export")
+@_journal
+@click.option("-o", "--output", metavar="OUT", default="-", help="Write here.  [default: stdout]")
+@_debug
+def journal_export_command(*, path: str, output: str, debug: bool) -> NoReturn:
+    """
+    Write everything that is left to do as lines of JSON; FILE stays as it is.
+
+    Each has the entity as it is sent, its kind, and how far it is. What is damaged is left out,
+    and said.
+    """
+    from aiotcbatch.cli.journal import write_out  # noqa: PLC0415 (a command loads what it needs)
+
+    display = Display()
+    launch(display, lambda: write_out(display, path, output), debug=debug)
+
+
+@journal_group.command("salvage")
+@_journal
+@click.option("--owner", help="Whom it is for, if FILE does not tell that any more.")
+@_debug
+def journal_salvage_command(*, path: str, owner: str | None, debug: bool) -> NoReturn:
+    """
+    Put what can be read of a damaged FILE into a new one in its place.
+
+    The damaged one is kept beside it.
+    """
+    from aiotcbatch.cli.journal import salvage  # noqa: PLC0415 (a command loads what it needs)
+
+    display = Display()
+    launch(display, lambda: salvage(display, path, owner), debug=debug)

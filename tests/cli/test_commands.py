@@ -13,7 +13,7 @@ from aiotcbatch.cli.app import cli
 if TYPE_CHECKING:
     from support.command import Python
 
-_COMMANDS = ("demo", "get", "owners", "sandbox", "submit")
+_COMMANDS = ("demo", "get", "journal", "owners", "sandbox", "submit")
 
 
 def test_the_commands_are_those_that_are_documented() -> None:

@@ -1,0 +1,324 @@
+"""`aiotcbatch journal`: look into a journal, go on with it, take its entities out, repair it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections import Counter
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import anyio
+import orjson
+
+from aiotcbatch.cli.run import SOME_FAILED
+from aiotcbatch.cli.submit import handled, report
+from aiotcbatch.client import Client
+from aiotcbatch.errors import AiotcbatchError, ConfigurationError, JournalDamagedError
+from aiotcbatch.journal import Journal, Kind, Origin, export
+from aiotcbatch.results import BatchStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aiotcbatch.batch import Batch
+    from aiotcbatch.cli.display import Display, Steps
+    from aiotcbatch.journal import Restored, StoredFile, StoredJob
+
+__all__ = ["Resumption", "resume", "salvage", "show", "write_out"]
+
+#: What stands for standard output on a command line.
+STDOUT = "-"
+#: Lines that are written before it is asked whether to go on.
+_SLICE = 256
+#: The units of ages, with the seconds from which they are used.
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+async def show(display: Display, path: str, *, clock: Callable[[], float] = time.time) -> int:
+    """
+    Show what a journal still has to be done, while somebody may be at work on it.
+
+    Args:
+        display: Where to show it.
+        path: The journal.
+        clock: Seconds since 1970, for the ages of jobs.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        JournalDamagedError: When it is not as it was written; how to save the rest is shown.
+    """
+    with _way_out_of_damage(display, path):
+        found = await Journal.look(path)
+    display.facts(f"The journal {path}", _facts(found))
+    if found.jobs:
+        columns = ("Job", "Phase", "For", "Records", "Tried", "Last failure")
+        rows = [_job_row(job, clock()) for job in found.jobs]
+        display.table("Jobs", columns, rows, right=columns[2:5])
+    if found.files:
+        display.table("Files", ("State", "Content", "Files"), _file_rows(found), right=("Files",))
+    if found.empty:
+        display.remark("Nothing is left to do.")
+    return 0
+
+
+def _facts(found: Restored) -> list[tuple[str, str]]:
+    settings = {name: value for name, value in found.settings.items() if name != "owner"}
+    waiting = Counter[Kind]()
+    for segment in found.segments:
+        waiting[segment.kind] += sum(map(len, segment.waiting))
+    phases = Counter(job.phase.name.lower() for job in found.jobs)
+    return [
+        ("owner", found.owner),
+        *((name.replace("_", " "), _said(value)) for name, value in settings.items()),
+        *((f"{kind.array_name}s that wait", f"{waiting[kind]:,}") for kind in Kind),
+        ("jobs", ", ".join(f"{count:,} {phase}" for phase, count in phases.items()) or "none"),
+    ]
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "as the server does" if value is None else str(value)
+
+
+def _job_row(job: StoredJob, now: float) -> tuple[str, ...]:
+    return (
+        "no id yet" if job.batch_id is None else str(job.batch_id),
+        job.phase.name.lower(),
+        _age(now - job.since),
+        f"{_size(job):,}",
+        str(job.attempts),
+        job.failure or "",
+    )
+
+
+def _size(job: StoredJob) -> int:
+    return sum(run.count for run in job.runs)
+
+
+def _age(seconds: float) -> str:
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
+    return f"{max(seconds, 0.0) // size:.0f} {unit}"
+
+
+def _file_rows(found: Restored) -> list[tuple[str, ...]]:
+    counts = Counter((file.state, _content(file)) for file in found.files)
+    return [(state, content, f"{count:,}") for (state, content), count in sorted(counts.items())]
+
+
+def _content(file: StoredFile) -> str:
+    origin, detail = file.source.origin, file.source.detail
+    if origin is Origin.CALLABLE:
+        return f"from {detail}, which is to be imported"
+    if origin is Origin.OPAQUE:
+        return f"{detail}, which is gone"
+    return "in a file" if origin is Origin.PATH else "in the journal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumption:
+    """
+    What the command line asked for.
+
+    Attributes:
+        path: The journal.
+        owner: Whom it is to be for; None takes the one that it has.
+        halt_on_error: Whether the first step that fails ends it.
+        as_json: Whether each job's status goes to stdout as a line of JSON.
+        shown_errors: The most errors that are listed.
+    """
+
+    path: str
+    owner: str | None = None
+    halt_on_error: bool = True
+    as_json: bool = False
+    shown_errors: int = 20
+
+
+async def resume(display: Display, asked: Resumption) -> int:
+    """
+    Go on with a journal until everything in it is done.
+
+    Args:
+        display: Where to show it.
+        asked: What to do.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        JournalLockedError: When somebody is at work on it.
+        JournalDamagedError: When it is not as it was written.
+        ConfigurationError: When there is none, or it is another owner's.
+        AiotcbatchError: A step that failed; what it has left stays in the journal.
+    """
+    statuses: list[BatchStatus] = []
+    with _way_out_of_damage(display, asked.path):
+        found = await Journal.look(asked.path)
+        settings = {name: value for name, value in found.settings.items() if name != "owner"}
+        async with Client.from_env() as client:
+            batch = client.batch(asked.owner or found.owner, **settings, journal=asked.path)
+            await batch.__aenter__()
+            try:
+                with display.steps() as steps:
+                    await _send(batch, asked, display, steps, statuses, total=_total(found))
+            finally:
+                await batch.aclose()
+                # Told by the journal once: so it is shown, whatever has ended this.
+                if statuses and not asked.as_json:
+                    report(display, statuses, shown_errors=asked.shown_errors)
+                await _show_rest(display, asked.path)
+    if not statuses:
+        display.remark("There was nothing left to do.")
+    return 0 if all(status.ok for status in statuses) else SOME_FAILED
+
+
+def _total(found: Restored) -> int:
+    """Count entities and associations, waiting or in jobs."""
+    waiting = sum(len(places) for segment in found.segments for places in segment.waiting)
+    return waiting + sum(map(_size, found.jobs))
+
+
+async def _send(
+    batch: Batch,
+    asked: Resumption,
+    display: Display,
+    steps: Steps,
+    statuses: list[BatchStatus],
+    *,
+    total: int,
+) -> None:
+    step = steps.add("Submitting", total, "entities")
+
+    def told(status: BatchStatus) -> None:
+        statuses.append(status)
+        step.advance(handled(status))
+        if asked.as_json:
+            display.result(orjson.dumps(status, default=str).decode())
+
+    try:
+        async with aclosing(batch.submit_iter(halt_on_error=asked.halt_on_error)) as ended:
+            async for status in ended:
+                told(status)
+    except AiotcbatchError as error:
+        if isinstance(error.partial, BatchStatus):
+            for status in error.partial.jobs:
+                if status.completed:
+                    told(status)
+        raise
+    step.finish()
+
+
+async def _show_rest(display: Display, path: str) -> None:
+    with anyio.CancelScope(shield=True):
+        if await anyio.Path(path).exists():
+            command = f"aiotcbatch journal resume {shlex.quote(path)}"
+            display.remark(f"What is left is in the journal; `{command}` goes on with it.")
+
+
+async def write_out(display: Display, path: str, out: str) -> int:
+    """
+    Write what a journal still has to be done as lines of JSON, and change nothing.
+
+    Args:
+        display: Where to say that some of it could not be read.
+        path: The journal.
+        out: A file, which only this user can read then, or ``-`` for standard output.
+
+    Returns:
+        The exit code: 0, or 1 when the journal is damaged, and so not all of it was written.
+
+    Raises:
+        ConfigurationError: When there is no journal, or the file is the journal itself.
+        OSError: When the file cannot be written.
+    """
+    before = await _expected(path)
+    if out != STDOUT and await _is_same(out, path):
+        raise ConfigurationError("output", out, "another file than the journal")
+    written = await anyio.to_thread.run_sync(_write, path, out)
+    after = await _expected(path)
+    if before is None or (before == after and written < before):
+        command = f"aiotcbatch journal salvage {shlex.quote(path)}"
+        display.remark(f"The journal is damaged: what cannot be read is left out. See `{command}`.")
+        return SOME_FAILED
+    return 0
+
+
+async def _expected(path: str) -> int | None:
+    """Tell how many lines there are to be; None if the journal is damaged."""
+    try:
+        return _total(await Journal.look(path))
+    except JournalDamagedError:
+        return None
+    except ConfigurationError:
+        if await anyio.Path(path).exists():
+            return None
+        raise
+
+
+async def _is_same(out: str, path: str) -> bool:
+    target = anyio.Path(out)
+    return await target.exists() and await target.samefile(path)
+
+
+def _write(path: str, out: str) -> int:
+    written = 0
+    with _opened(out) as file:
+        for line in export(path):
+            file.write(line)
+            written += 1
+            if written % _SLICE == 0:
+                anyio.from_thread.check_cancelled()
+    return written
+
+
+def _opened(out: str) -> IO[bytes]:
+    if out == STDOUT:
+        # A buffer of its own: what a closed pipe does not take is not tried again at the exit.
+        return open(sys.stdout.fileno(), "wb", closefd=False)
+    return open(out, "wb", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+async def salvage(display: Display, path: str, owner: str | None) -> int:
+    """
+    Put what can be read of a damaged journal into a new one, which takes its place.
+
+    Args:
+        display: Where to show what was saved.
+        path: The journal.
+        owner: Whom it is for, if it does not tell that any more.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        JournalLockedError: When somebody is at work on it.
+        ConfigurationError: When there is none, or none that tells the owner.
+        JournalError: When the disk does not let it be done.
+    """
+    saved = await Journal.salvage(path, owner=owner)
+    facts = [
+        ("entities and associations", f"{saved.record_count:,}"),
+        ("jobs", f"{saved.job_count:,}"),
+        ("files", f"{saved.file_count:,}"),
+        ("damaged journal", f"kept as {saved.damaged}"),
+        *(("fault", fault) for fault in saved.faults or ("none was found",)),
+    ]
+    display.facts(f"Saved into {saved.path}", facts)
+    return 0
+
+
+@contextmanager
+def _way_out_of_damage(display: Display, path: str) -> Iterator[None]:
+    try:
+        yield
+    except JournalDamagedError:
+        command = f"aiotcbatch journal salvage {shlex.quote(path)}"
+        display.remark(f"`{command}` saves what can be read, and keeps the damaged journal.")
+        raise
