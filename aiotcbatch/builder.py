@@ -9,7 +9,7 @@ Interface 1 (a method for each type) is in `aiotcbatch.typed`, interface 2 (`Bui
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -27,7 +27,7 @@ from aiotcbatch.entities.indicator import (
 from aiotcbatch.entities.metadata import Association
 from aiotcbatch.entities.values import MAX_CONFIDENCE, MAX_RATING
 from aiotcbatch.errors import ClosedError, ConfigurationError, ValidationError
-from aiotcbatch.raw import plain_group, plain_indicator
+from aiotcbatch.plain import plain_group, plain_indicator
 from aiotcbatch.shelf import GroupShelf, IndicatorShelf, LinkRules
 from aiotcbatch.spool import Spool
 from aiotcbatch.xid import random_xid, unique_xid
@@ -252,7 +252,7 @@ class Builder:
         shelf = self._groups
         if self._validate and (cls := plain_group(group)) is not None:
             xid = group["xid"]
-            if shelf.put(xid, cast("dict[str, Any]", group)):
+            if shelf.put(xid, group):
                 handle = new(cls)
                 handle.xid = xid
                 handle.term = shelf.term
@@ -287,7 +287,7 @@ class Builder:
         shelf = self._indicators
         if self._validate and (cls := plain_indicator(indicator)) is not None:
             xid = indicator["xid"]
-            if shelf.put(xid, cast("dict[str, Any]", indicator)):
+            if shelf.put(xid, indicator):
                 handle = new(cls)
                 handle.xid = xid
                 handle.term = shelf.term

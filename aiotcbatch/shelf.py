@@ -126,7 +126,7 @@ class Shelf(ABC, Generic[E]):
         """Make an entity of a wire dict."""
 
     @abstractmethod
-    def put(self, xid: str, data: dict[str, Any]) -> bool:
+    def put(self, xid: str, data: Mapping[str, Any]) -> bool:
         """
         Encode a checked wire dict at once, without opening an entity.
 
@@ -206,7 +206,7 @@ class IndicatorShelf(Shelf[Indicator]):
         """Make an indicator of a wire dict."""
         return INDICATOR_CLASSES.get(data["type"], CustomIndicator)(data, self.term)
 
-    def put(self, xid: str, data: dict[str, Any]) -> bool:
+    def put(self, xid: str, data: Mapping[str, Any]) -> bool:
         """Encode a checked wire dict at once, as described at `Shelf.put`."""
         refers = "associatedGroups" in data
         if (
@@ -282,7 +282,7 @@ class GroupShelf(Shelf[Group]):
             group.file_content = item.content
         return group
 
-    def put(self, xid: str, data: dict[str, Any]) -> bool:
+    def put(self, xid: str, data: Mapping[str, Any]) -> bool:
         """Encode a checked wire dict at once, as described at `Shelf.put`."""
         if xid in self.open or xid in self.draining or self._links.group_waits(data):
             return False
