@@ -1,0 +1,86 @@
+"""``python -m benchmarks``: run all benchmarks or those that are named."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import Options, Size
+from benchmarks.report import draw, page, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.harness import Result
+
+NAMES = (
+    "build",
+    "memory",
+    "end_to_end",
+    "scaling",
+    "stall",
+    "files",
+    "imports",
+    "journal",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says."""
+    asked = _parser().parse_args(arguments)
+    size = Size.QUICK if asked.quick else Size.LONG if asked.long else Size.FULL
+    options = Options(size=size, tcex_python=asked.tcex_python)
+    results: dict[str, Result] = {}
+    for name in asked.names or NAMES:
+        began = time.perf_counter()
+        results[name] = import_module(f"benchmarks.{name}").run(options)
+        print(text(results[name]), flush=True)
+        print(f"\n({name}: {time.perf_counter() - began:.0f} s)\n", flush=True)
+    if asked.out is not None:
+        _write(results, asked.out, _command(asked))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        choices=[*NAMES, []],
+        help=f"one of {', '.join(NAMES)}; all by default",
+    )
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", action="store_true", help="small sizes, for a first look")
+    sizes.add_argument("--long", action="store_true", help="larger sizes; takes half an hour")
+    parser.add_argument("--out", type=Path, help="a folder for benchmarks.md and its pictures")
+    parser.add_argument(
+        "--tcex-python",
+        default=sys.executable,
+        help="the Python that has TcEx 5, by default this one",
+    )
+    return parser
+
+
+def _write(results: dict[str, Result], folder: Path, command: str) -> None:
+    pictures = [
+        name
+        for name, result in results.items()
+        if result.plot is not None
+        and draw(result.plot, result.title, folder / "images" / f"benchmark-{name}.svg")
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "benchmarks.md").write_text(page(results, pictures, command), "utf-8")
+
+
+def _command(asked: argparse.Namespace) -> str:
+    """Give the command again, without the paths of this machine."""
+    flags = [f"--{name}" for name in ("quick", "long") if getattr(asked, name)]
+    return " ".join(["python -m benchmarks", *asked.names, *flags])
+
+
+if __name__ == "__main__":
+    main()

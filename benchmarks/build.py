@@ -1,0 +1,106 @@
+"""Build and encode, against TcEx and against the floor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import Plot, Ratio, Result, Size, child, medians, rounds
+
+if TYPE_CHECKING:
+    from benchmarks.harness import Options
+
+_METHOD = (
+    "Each contender builds and encodes the same indicators in a fresh process, draining every "
+    "1,000, in interleaved rounds; the processor time per indicator is the median. "
+    "TcEx's documents are those of `batch.data`, encoded by `json` as TcEx does; the floor is "
+    "dict literals and one `orjson.dumps` for each."
+)
+#: What is asked for against TcEx: at 100,000 entities, by interface; and at a million.
+_BOUNDS = {1: (6.5, 10.0), 3: (10.0, 13.0)}
+_MILLION = (15.0, 25.0)
+
+
+def run(options: Options) -> Result:
+    """Run it."""
+    number = options.pick(200, 5_000, 100_000)
+    turns = options.pick(1, 3, 3, 5)
+    contenders = {
+        f"ours, interface {interface}": {
+            "target": "ours:build",
+            "number": number,
+            "interface": interface,
+        }
+        for interface in (1, 3)
+    }
+    contenders["floor"] = {"target": "rivals:floor_build", "number": number}
+    with_tcex = options.has_tcex
+    if with_tcex:
+        contenders |= {
+            f"TcEx 5, interface {interface}": {
+                "target": "rivals:tcex_build",
+                "python": options.tcex_python,
+                "number": number,
+                "interface": interface,
+            }
+            for interface in (1, 3)
+        }
+    spent = {
+        name: cpu * 1e6 / number for name, cpu in medians(rounds(contenders, turns), "cpu").items()
+    }
+    rows = [_row(name, number, cost, spent["floor"]) for name, cost in spent.items()]
+    ratios = []
+    for interface in (1, 3):
+        ours = spent[f"ours, interface {interface}"]
+        if with_tcex:
+            least, aim = _BOUNDS[interface]
+            what = f"TcEx 5 over ours, interface {interface}, {number:,} indicators"
+            tcex = spent[f"TcEx 5, interface {interface}"]
+            ratios.append(Ratio(name=what, value=tcex / ours, least=least, aim=aim))
+        what = f"ours over the floor, interface {interface}, {number:,} indicators"
+        ratios.append(Ratio(name=what, value=ours / spent["floor"], more_is_better=False))
+    notes = [] if with_tcex else ["TcEx 5 was not there to be measured."]
+    series = {"µs": list(spent.items())}
+    if options.size >= Size.FULL:
+        more, further = _million(options, with_tcex=with_tcex)
+        rows += more
+        ratios += further
+        if with_tcex and options.size < Size.LONG:
+            notes.append("TcEx's million by interface 3 is measured with `--long` only.")
+    return Result(
+        title="Build and encode",
+        method=_METHOD,
+        columns=("contender", "indicators", "µs of processor time each", "over the floor"),
+        rows=rows,
+        ratios=ratios,
+        notes=notes,
+        plot=Plot(x_label="", y_label=f"µs per indicator, of {number:,}", series=series),
+    )
+
+
+def _million(options: Options, *, with_tcex: bool) -> tuple[list[tuple[str, ...]], list[Ratio]]:
+    """Measure a million, once: it takes TcEx minutes, and noise is small beside them."""
+    number = 1_000_000
+    floor = child("rivals:floor_build", number=number)["cpu"] * 1e6 / number
+    rows = [_row("floor", number, floor, floor)]
+    ratios = []
+    for interface in (1, 3):
+        answer = child("ours:build", number=number, interface=interface)
+        ours = answer["cpu"] * 1e6 / number
+        rows.append(_row(f"ours, interface {interface}", number, ours, floor))
+        if with_tcex and (interface == 1 or options.size == Size.LONG):
+            answer = child(
+                "rivals:tcex_build",
+                python=options.tcex_python,
+                number=number,
+                interface=interface,
+            )
+            tcex = answer["cpu"] * 1e6 / number
+            rows.append(_row(f"TcEx 5, interface {interface}", number, tcex, floor))
+            least, aim = _MILLION
+            what = f"TcEx 5 over ours, interface {interface}, {number:,} indicators"
+            ratios.append(Ratio(name=what, value=tcex / ours, least=least, aim=aim))
+    return rows, ratios
+
+
+def _row(name: str, number: int, cost: float, floor: float) -> tuple[str, ...]:
+    return (name, f"{number:,}", f"{cost:.2f}", f"{cost / floor:.2f}")

@@ -1,0 +1,54 @@
+"""Memory that a collected entity takes, against TcEx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import Plot, Ratio, Result, child
+
+if TYPE_CHECKING:
+    from benchmarks.harness import Options
+
+
+def run(options: Options) -> Result:
+    """Run it."""
+    sizes = options.pick((1_000, 3_000), (5_000, 20_000), (50_000, 150_000), (100_000, 500_000))
+    contenders = {"ours, drained": {"target": "ours:collected"}}
+    if options.has_tcex:
+        contenders["TcEx 5"] = {"target": "rivals:tcex_collect", "python": options.tcex_python}
+    rows, series, slopes = [], {}, {}
+    for name, arguments in contenders.items():
+        for interface in (1, 3):
+            peaks = [
+                child(**arguments, number=number, interface=interface)["memory"] for number in sizes
+            ]
+            slope = (peaks[1] - peaks[0]) / (sizes[1] - sizes[0])
+            full = f"{name}, interface {interface}"
+            slopes[name, interface] = slope
+            series[full] = [
+                (number, most / (1 << 20)) for number, most in zip(sizes, peaks, strict=True)
+            ]
+            rows.append((full, *(f"{most / (1 << 20):.0f} MiB" for most in peaks), f"{slope:,.0f}"))
+    ratios = [
+        Ratio(
+            name=f"TcEx 5 over ours, interface {interface}",
+            value=slopes["TcEx 5", interface] / max(1.0, slopes["ours, drained", interface]),
+            least=8,
+            aim=20,
+        )
+        for interface in (1, 3)
+        if ("TcEx 5", interface) in slopes
+    ]
+    return Result(
+        title="Memory of what is collected",
+        method=(
+            "Indicators are collected in a fresh process each, here draining every 1,000 and with "
+            "no limit, so that nothing goes to disk. What an entity takes is the difference "
+            "of the peaks of two sizes, over the difference of the sizes."
+        ),
+        columns=("contender", *(f"peak at {number:,}" for number in sizes), "bytes an entity"),
+        rows=rows,
+        ratios=ratios,
+        notes=[] if ratios else ["TcEx 5 was not there to be measured."],
+        plot=Plot(x_label="indicators", y_label="peak memory, MiB", series=series),
+    )
