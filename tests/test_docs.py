@@ -86,11 +86,16 @@ def test_every_command_is_right(words: list[str], monkeypatch: pytest.MonkeyPatc
     """Commands, options and arguments are those that the command line knows."""
     monkeypatch.setenv("TC_OWNER", "MyOrg")
     context = click.Context(cli, info_name="aiotcbatch", **cli.context_settings)
-    command = cli.get_command(context, words[1])
+    group, name, *rest = cli, *words[1:]
+    command = group.get_command(context, name)
+    while isinstance(command, click.Group):
+        group, (name, *rest) = command, rest
+        context = click.Context(group, info_name=group.name, parent=context)
+        command = group.get_command(context, name)
     assert command is not None
 
     with suppress(click.exceptions.Exit):  # by --help; what is wrong raises a UsageError
-        assert command.make_context(words[1], words[2:], parent=context).command is command
+        assert command.make_context(name, rest, parent=context).command is command
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from aiotcbatch.cli.run import SOME_FAILED
 from aiotcbatch.cli.submit import handled, report
 from aiotcbatch.client import Client
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, JournalDamagedError
+from aiotcbatch.job import Phase
 from aiotcbatch.journal import Journal, Kind, Origin, export
 from aiotcbatch.results import BatchStatus
 
@@ -209,7 +210,8 @@ async def _send(
     except AiotcbatchError as error:
         if isinstance(error.partial, BatchStatus):
             for status in error.partial.jobs:
-                if status.completed:
+                lost = status.status == Phase.LOST.value and status.failure is not error
+                if status.completed or lost:  # the others stay in the journal
                     told(status)
         raise
     step.finish()

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 #: Everything that users read, and whose blocks are run.
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 #: Commands that end by themselves and need no more than the sandbox, so they are run.
-_RUN = frozenset({"owners", "get", "submit"})
+_RUN = frozenset({"owners", "get", "submit", "journal"})
 _FILE = re.compile(r"# (\w+\.py)\n")
 _PLUGIN = "aiotcbatch.sandbox.pytest_plugin"
 
