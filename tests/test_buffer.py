@@ -128,8 +128,7 @@ class GroupMachine(RuleBasedStateMachine):
             # No group points to one that is still held.
             assert not set(sent) & (self.held.keys() - taken)
         assert len(severed) == sum(
-            len(self.held[data["xid"]]) - len(data.get("associatedGroupXid", []))
-            for data in groups
+            len(self.held[data["xid"]]) - len(data.get("associatedGroupXid", [])) for data in groups
         )
         for xid in taken:
             del self.held[xid]
