@@ -65,8 +65,11 @@ class Options:
     def has_tcex(self) -> bool:
         """Whether TcEx can be measured."""
         command = [self.tcex_python, "-c", "import importlib.util as u; print(u.find_spec('tcex'))"]
-        found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own arguments)
-        return found.returncode == 0 and found.stdout.strip() != "None"
+        try:
+            found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 (our own arguments)
+        except (OSError, subprocess.CalledProcessError):
+            return False
+        return found.stdout.strip() != "None"
 
 
 @dataclass(frozen=True, kw_only=True)
