@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import re
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -185,7 +188,17 @@ async def test_retries_are_logged_without_secrets(serve, connect, caplog):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("attempts", 0), ("total_seconds", -1), ("first_delay", float("nan")), ("max_delay", -0.1)],
+    [
+        ("attempts", 0),
+        ("total_seconds", -1),
+        ("first_delay", float("nan")),
+        ("max_delay", -0.1),
+        ("budget_reserve", -1),
+        ("budget_fraction", float("inf")),
+        ("circuit_failures", -1),
+        ("circuit_pause", -1),
+        ("circuit_max_pause", float("nan")),
+    ],
 )
 def test_a_policy_that_cannot_be_is_refused(field, value):
     """A setting out of its range names itself."""
@@ -201,3 +214,21 @@ def test_a_delay_is_random_up_to_the_exponential_cap(attempt, chance):
     delay = RetryPolicy(random=lambda: chance).delay(attempt, None)
 
     assert delay == pytest.approx(chance * min(20.0, 2.0 ** min(attempt - 1, 30)))
+
+
+def test_every_field_is_documented():
+    """The page about settings has each field with its default."""
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "settings.md").read_text("utf-8")
+    rows = [row.split(" | ") for row in page.splitlines() if row.startswith("| `")]
+    told = {
+        name: default
+        for names, defaults, *_ in rows
+        for name, default in zip(re.findall(r"`(\w+)`", names), defaults.split(", "), strict=False)
+    }
+    defaults = {
+        field.name: f"{field.default:g}"
+        for field in dataclasses.fields(RetryPolicy)
+        if isinstance(field.default, int | float)
+    }
+
+    assert {name: told.get(name) for name in defaults} == defaults
