@@ -137,11 +137,15 @@ class TestOrder:
 
 
 class SlowRecorder:
-    """Takes its time for each note."""
+    """Takes its time for each note, in which all others are woken and go first."""
+
+    def __init__(self) -> None:
+        self.wake = lambda: None
 
     async def note(self, job: Job) -> None:
         """Let all others go first."""
         for _ in range(5):
+            self.wake()
             await checkpoint()
 
     async def told(self, jobs: Any) -> None:
@@ -150,17 +154,16 @@ class SlowRecorder:
 
 async def test_nothing_overtakes_while_a_recorder_writes() -> None:
     """A job that waits for one that was forgotten waits also while that is noted."""
-    server = Simulated(["", "", "forget"], looks=3)
-    jobs = await jobs_of(3, linked=True)
-    clock = Time().clock
+    server, recorder = Simulated(["", "", "forget"], looks=3), SlowRecorder()
     pipeline = Pipeline(
         server,  # type: ignore[arg-type]
         PollSchedule(),
         SubmitOptions(),
-        iter(jobs),
-        clock,
-        SlowRecorder(),
+        iter(await jobs_of(3, linked=True)),
+        Time().clock,
+        recorder,
     )
+    recorder.wake = pipeline.wake
     await pipeline.run()
 
     # That nothing is written before what it points to, the server itself asserts.
