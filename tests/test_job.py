@@ -187,6 +187,11 @@ class TestLife:
         job.failed(error)
         assert job.result.status == "Queued"
 
+        job.forgotten()
+        assert (job.phase, job.batch_id, job.times_forgotten) == (Phase.CUT, None, 1)
+        job.retried()
+        assert job.times_forgotten == 0
+
     async def test_lost(self) -> None:
         """What cannot be told is said to be unknown, and so are its files."""
         job = Job(SETTINGS, await cut(files=2))
