@@ -25,7 +25,7 @@ _COMMANDS = {
 
 def run(options: Options) -> Result:
     """Run it."""
-    turns = options.pick(1, 5, 15)
+    turns = options.pick(1, 5, 10, 30)
     packages = ("aiohttp", "aiotcbatch")
     wall: dict[str, list[float]] = {name: [] for name in (*packages, *_COMMANDS)}
     cpu: dict[str, list[float]] = {name: [] for name in packages}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def run(options: Options) -> Result:
     """Run it."""
     number = options.pick(1_000, 5_000, 100_000)
-    turns = options.pick(1, 3, 5)
+    turns = options.pick(1, 3, 3, 7)
     with server("sink") as sink:
         contenders = {
             name: {

@@ -103,11 +103,18 @@ async def stall(address: dict[str, str], number: int, every: int) -> dict[str, A
         async with Lag() as idle:
             await asyncio.sleep(0.5)
         batch = ours.batch("MyOrg")
+        async with Lag() as beginning:
+            await collect(batch, every, every=every)
         async with Lag() as building:
-            await collect(batch, number, every=every)
+            await collect(batch, number, first=every, every=every)
         async with Lag() as submitting:
             await batch.submit()
-    phases = {"idle": idle, "build and drain": building, "submit": submitting}
+    phases = {
+        "idle": idle,
+        f"build and drain the first {every}": beginning,
+        "build and drain the others": building,
+        "submit": submitting,
+    }
     return {"phases": {name: lag.figures() for name, lag in phases.items()}}
 
 
