@@ -502,8 +502,8 @@ class TypedBuilder(Builder):
         """Give each custom type a method, as TcEx does."""
         super()._know_types(indicator_types)
         if indicator_types:
-            cls: Any = type(self)
-            self.__class__ = _with_methods(cls, tuple(indicator_types.items()))
+            cls: Any = _with_methods(type(self), tuple(indicator_types.items()))
+            self.__class__ = cls
 
 
 @lru_cache(maxsize=16)
