@@ -502,8 +502,9 @@ class TypedBuilder(Builder):
         """Give each custom type a method, as TcEx does."""
         super()._know_types(indicator_types)
         if indicator_types:
-            cls: Any = _with_methods(type(self), tuple(indicator_types.items()))
-            self.__class__ = cls
+            cls: Any = type(self)
+            made: Any = _with_methods(cls, tuple(indicator_types.items()))
+            self.__class__ = made
 
 
 @lru_cache(maxsize=16)
