@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 
 from aiotcbatch import raw
-from aiotcbatch.buffer import Buffer, encode
+from aiotcbatch.buffer import Buffer
 from aiotcbatch.chunk import FRAME_BYTES, Chunk, cut_chunk
 from aiotcbatch.entities import summaries, values
 from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup, Group
@@ -28,6 +28,7 @@ from aiotcbatch.entities.metadata import Association
 from aiotcbatch.entities.values import MAX_CONFIDENCE, MAX_RATING
 from aiotcbatch.errors import ClosedError, ConfigurationError, ValidationError
 from aiotcbatch.plain import plain_group, plain_indicator
+from aiotcbatch.segments import encode
 from aiotcbatch.shelf import GroupShelf, IndicatorShelf, LinkRules
 from aiotcbatch.spool import Spool
 from aiotcbatch.xid import random_xid, unique_xid

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from aiotcbatch.buffer import Cut, encode, loaded
 from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.segments import Cut, encode, loaded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from aiotcbatch.buffer import Buffer, GroupBuffer, Piece
+    from aiotcbatch.buffer import Buffer
     from aiotcbatch.contents import FileItem
+    from aiotcbatch.group_buffer import GroupBuffer
+    from aiotcbatch.segments import Piece
 
 __all__ = ["FRAME_BYTES", "Chunk", "cut_chunk"]
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope
 
-from aiotcbatch.buffer import Cut
 from aiotcbatch.chunk import Chunk
 from aiotcbatch.contents import FileItem
 from aiotcbatch.errors import UsageError
@@ -16,14 +15,16 @@ from aiotcbatch.job import Job, JobSettings, Phase
 from aiotcbatch.journal import Journal, Kind, Run, Segment
 from aiotcbatch.recorder import JournalRecorder
 from aiotcbatch.results import BatchError, BatchStatus
+from aiotcbatch.segments import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from os import PathLike
 
-    from aiotcbatch import buffer
-    from aiotcbatch.buffer import Buffer, GroupBuffer
+    from aiotcbatch import segments
+    from aiotcbatch.buffer import Buffer
     from aiotcbatch.contents import FileContent
+    from aiotcbatch.group_buffer import GroupBuffer
     from aiotcbatch.journal import Restored, StoredFile, StoredJob
     from aiotcbatch.spool import StoredSlice
 
@@ -37,7 +38,7 @@ class Unkept:
         self.segments: list[Segment] = []
         self.gone: list[Run] = []
         self.files: list[tuple[int, FileItem]] = []
-        self._from: list[tuple[Buffer, list[buffer.Segment], list[int]]] = []
+        self._from: list[tuple[Buffer, list[segments.Segment], list[int]]] = []
 
     def add(self, kind: Kind, held: Buffer) -> None:
         """Take over what a buffer has."""

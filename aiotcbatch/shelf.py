@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio.lowlevel
 
-from aiotcbatch.buffer import Buffer, GroupBuffer, encode, xid_of
+from aiotcbatch.buffer import Buffer, xid_of
 from aiotcbatch.contents import FileItem
 from aiotcbatch.entities.entity import Entity, Term
 from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup, Group, require
 from aiotcbatch.entities.indicator import INDICATOR_CLASSES, CustomIndicator, Indicator
 from aiotcbatch.errors import ValidationError
+from aiotcbatch.group_buffer import GroupBuffer
+from aiotcbatch.segments import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

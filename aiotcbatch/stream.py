@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
-from aiotcbatch.buffer import encode
 from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, UsageError
 from aiotcbatch.held import HeldLinks
@@ -22,6 +21,7 @@ from aiotcbatch.polling import PollSchedule
 from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.results import COUNTS, BatchStatus
 from aiotcbatch.retry import is_transient
+from aiotcbatch.segments import encode
 from aiotcbatch.typed import TypedBuilder
 
 if TYPE_CHECKING:

@@ -10,8 +10,10 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from aiotcbatch import buffer as buffer_module
-from aiotcbatch.buffer import Buffer, Cut, GroupBuffer, encode, xid_of
+from aiotcbatch.buffer import Buffer, xid_of
 from aiotcbatch.contents import FileItem
+from aiotcbatch.group_buffer import GroupBuffer
+from aiotcbatch.segments import Cut, encode
 
 XIDS = st.sampled_from([f"x{number}" for number in range(12)])
 

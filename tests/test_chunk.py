@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiotcbatch.buffer import Buffer, GroupBuffer, encode, xid_of
+from aiotcbatch.buffer import Buffer, xid_of
 from aiotcbatch.chunk import FRAME_BYTES, Chunk, cut_chunk
 from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.group_buffer import GroupBuffer
+from aiotcbatch.segments import encode
 from aiotcbatch.spool import Spool
 
 SIZES = st.lists(st.integers(0, 60), max_size=8)
