@@ -10,7 +10,6 @@ from anyio import CancelScope
 from aiotcbatch.errors import AiotcbatchError, UsageError
 from aiotcbatch.events import BatchAbandoned
 from aiotcbatch.job import JobSettings
-from aiotcbatch.keeper import resume
 from aiotcbatch.options import SubmitOptions
 from aiotcbatch.pipeline import Pipeline
 from aiotcbatch.recorder import NO_RECORDER
@@ -159,6 +158,9 @@ class Batch(StepByStep):
 
     async def __aenter__(self) -> Self:
         if self._journal_path is not None and self._resumed is None:
+            # imported here, since SQLite and the journal take as long as half of all else
+            from aiotcbatch.keeper import resume  # noqa: PLC0415
+
             buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
             resumed = await resume(
                 self._journal_path, self._settings, buffers, self._contents, held=len(self)

@@ -42,9 +42,14 @@ __all__ = [
 _logger = logging.getLogger("aiotcbatch")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ClientEvent:
-    """What all events have in common."""
+    """
+    What all events have in common.
+
+    Events are equal when they are of one class and say the same. That and their repr are here,
+    since writing them anew for each class would take a tenth of ``import aiotcbatch``.
+    """
 
     #: The name of the event in logs.
     event: ClassVar[str]
@@ -61,11 +66,23 @@ class ClientEvent:
         """Its fields by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ClientEvent) or type(other) is not type(self):
+            return NotImplemented
+        return self.fields == other.fields
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.fields.values()))
+
+    def __repr__(self) -> str:
+        said = ", ".join([f"{name}={value!r}" for name, value in self.fields.items()])
+        return f"{type(self).__name__}({said})"
+
 
 # Submits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SubmitStarted(ClientEvent):
     """A submit began to send what is pending, or a stream was opened."""
 
@@ -77,7 +94,7 @@ class SubmitStarted(ClientEvent):
     submit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SubmitEnded(ClientEvent):
     """A submit ended, whichever way."""
 
@@ -99,7 +116,7 @@ class SubmitEnded(ClientEvent):
 # Jobs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobCreated(ClientEvent):
     """The server gave a job an id, and waits for its document."""
 
@@ -117,7 +134,7 @@ class JobCreated(ClientEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobUploaded(ClientEvent):
     """The server has the document of a job."""
 
@@ -140,7 +157,7 @@ class JobUploaded(ClientEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobPolled(ClientEvent):
     """The server was asked how far a job is, and answered."""
 
@@ -155,7 +172,7 @@ class JobPolled(ClientEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobCompleted(ClientEvent):
     """The server has done its work on a job, with or without errors."""
 
@@ -177,7 +194,7 @@ class JobCompleted(ClientEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobFinished(ClientEvent):
     """Nothing is left to do for a job: its errors are known and its files are up."""
 
@@ -193,7 +210,7 @@ class JobFinished(ClientEvent):
     files_failed: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobFailed(ClientEvent):
     """A step of a job failed; another submit may go on from there."""
 
@@ -212,7 +229,7 @@ class JobFailed(ClientEvent):
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class BatchAbandoned(ClientEvent):
     """A batch was closed with what was not submitted."""
 
@@ -232,7 +249,7 @@ class BatchAbandoned(ClientEvent):
 # Files
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileUploaded(ClientEvent):
     """The content of a document or report is on the server."""
 
@@ -252,7 +269,7 @@ class FileUploaded(ClientEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileFailed(ClientEvent):
     """The content of a document or report is not on the server."""
 
@@ -271,7 +288,7 @@ class FileFailed(ClientEvent):
 # Requests
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class RequestRetried(ClientEvent):
     """A request failed, and will be sent again."""
 
@@ -296,7 +313,7 @@ class RequestRetried(ClientEvent):
     status: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class RetryRefused(ClientEvent):
     """A request failed that would be sent again, had not too many others been."""
 
@@ -313,7 +330,7 @@ class RetryRefused(ClientEvent):
     status: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class CircuitOpened(ClientEvent):
     """The server has failed too often in a row, so nothing is sent to it for a while."""
 
@@ -334,7 +351,7 @@ class CircuitOpened(ClientEvent):
     status: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class CircuitClosed(ClientEvent):
     """The server answers again, so everything is sent."""
 
@@ -344,7 +361,7 @@ class CircuitClosed(ClientEvent):
     failures: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ClockCorrected(ClientEvent):
     """The server refused a timestamp, and its own time is used for signing from now on."""
 

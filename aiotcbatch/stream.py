@@ -15,7 +15,6 @@ from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, UsageError
 from aiotcbatch.held import HeldLinks
 from aiotcbatch.job import Job
-from aiotcbatch.keeper import resume
 from aiotcbatch.pipeline import Clock, Halt, Pipeline, SubmitOptions
 from aiotcbatch.polling import PollSchedule
 from aiotcbatch.recorder import NO_RECORDER
@@ -217,6 +216,9 @@ class Stream(TypedBuilder):
 
     async def _resume(self, path: str | PathLike[str]) -> None:
         """Open the journal, and go on with what it has."""
+        # imported here, since SQLite and the journal take as long as half of all else
+        from aiotcbatch.keeper import resume  # noqa: PLC0415
+
         buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
         resumed = await resume(path, self._settings, buffers, self._contents, held=len(self))
         self._resumed, self._keeper = resumed, resumed.keeper

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from aiotcbatch import events
-from aiotcbatch.settings import USER_AGENT
+from aiotcbatch.settings import user_agent
 
 try:
     from opentelemetry.metrics import get_meter
@@ -35,7 +35,7 @@ __all__ = ["OpenTelemetry"]
 
 _Attributes: TypeAlias = dict[str, str | int | float]
 
-_NAME, _, _VERSION = USER_AGENT.partition("/")
+_NAME, _, _VERSION = user_agent().partition("/")
 _NANOSECONDS = 1_000_000_000
 #: Jobs whose end was not told, of the steps that a user takes; older ones are ended.
 _MOST_JOBS = 1000
