@@ -309,3 +309,20 @@ async def test_nothing_to_salvage(tmp_path: Path) -> None:
         await Journal.salvage(tmp_path / "journal.db", owner=OWNER)
 
     assert file_names(tmp_path) == []
+
+
+def test_a_row_that_is_missing_is_missed(tmp_path: Path) -> None:
+    """A page that was never written leaves a file in which all that is there is right."""
+    path = tmp_path / "journal.db"
+
+    async def write() -> None:
+        async with await Journal.open(path, owner=OWNER) as journal:
+            await journal.drained([Segment.of(Kind.GROUP, 0, [b"{}"] * 3)])
+            await journal.cut({}, [Run(Kind.GROUP, 0)])
+
+    asyncio.run(write())
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TRIGGER job_out; DELETE FROM job;")
+
+    with pytest.raises(JournalDamagedError, match="4 rows are there and 5 were written"):
+        asyncio.run(_opened(path))

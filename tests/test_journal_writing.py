@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,20 @@ async def test_a_disk_that_fails_is_not_trusted_again(journal: Journal) -> None:
 
     async with await Journal.open(journal.path, owner=OWNER) as again:
         assert [part.kind for part in (await again.load()).segments] == [Kind.GROUP]
+
+
+async def test_a_note_that_cannot_be_made_fails_nothing(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is committed is never said to have failed."""
+
+    def fail(commits: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(journal._file._lock, "note", fail)
+    (piece,) = await journal.drained([GROUPS])
+
+    assert piece.read() == GROUPS.body
 
 
 class Gate:

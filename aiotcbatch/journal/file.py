@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import orjson
 
 from aiotcbatch.errors import (
-    AiotcbatchError,
     ClosedError,
     ConfigurationError,
     JournalDamagedError,
@@ -148,7 +147,7 @@ class JournalFile:
         with self._turn:
             try:
                 self._transact(steps)
-            except (sqlite3.Error, AiotcbatchError) as error:
+            except Exception as error:  # noqa: BLE001 - raised where the steps are awaited
                 for step in steps:
                     step.failed(self._explanation(error))
             finally:
@@ -168,7 +167,8 @@ class JournalFile:
                 db.execute("ROLLBACK")
             raise
         self._commits += 1
-        self._lock.note(self._commits)
+        with suppress(OSError):  # then less is missed if the log is lost
+            self._lock.note(self._commits)
         self._shrink(db)
 
     def _take(self, db: Connection, step: Step[Any]) -> None:
@@ -200,8 +200,8 @@ class JournalFile:
             raise JournalError(self._broken, path=str(self.path))
         return self._db
 
-    def _explanation(self, error: sqlite3.Error | AiotcbatchError) -> AiotcbatchError:
-        if isinstance(error, AiotcbatchError):
+    def _explanation(self, error: Exception) -> Exception:
+        if not isinstance(error, sqlite3.Error):
             return error
         code = getattr(error, "sqlite_errorcode", 0) & _KIND
         said = f"the journal {self.path} could not be written: {error}"

@@ -252,8 +252,10 @@ class _Reading:
         self.found.commits = commits if isinstance(commits, int) else 0
         seen = self._rows_seen + len(self.found.crcs)
         crc_seen = self._crc_seen + sum(self.found.crcs.values())
-        if (seen, crc_seen) != (row_count, crc_sum):
-            self._fault(f"{seen} rows are there and {row_count} were written, or not the same")
+        if seen != row_count:
+            self._fault(f"{seen} rows are there and {row_count} were written")
+        elif crc_seen != crc_sum:
+            self._fault("the rows that are there are not those that were written")
 
     def makes_sense(self, row: JobRow) -> bool:
         """Whether a job can be understood, beyond its checksum."""
