@@ -407,7 +407,7 @@ class Builder:
         known.name = name
         return known
 
-    def _indicator(  # noqa: C901 - hot: each step as a call of its own would cost a tenth
+    def _indicator(  # noqa: C901, PLR0912 - hot: each step as a call of its own would cost a tenth
         self,
         cls: type[N],
         kind: str,
@@ -419,7 +419,10 @@ class Builder:
     ) -> N:
         if self._closed:
             self._refuse_closed()
-        summary = cls.normalise(summary, "summary") if self._validate else str(summary)
+        try:
+            summary = cls.normalise(summary, "summary") if self._validate else str(summary)
+        except ValidationError as error:
+            raise ValidationError(error.field, error.value, error.accepted, about=kind) from None
         if xid is True or xid is None:
             xid = unique_xid(kind, summary)
         elif xid.__class__ is not str or not xid or not xid.isascii():

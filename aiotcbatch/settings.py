@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 from urllib.parse import quote
@@ -13,12 +12,14 @@ from yarl import URL
 
 from aiotcbatch.errors import ConfigurationError, ValidationError
 from aiotcbatch.retry import RetryPolicy
+from aiotcbatch.version import VERSION
 
 if TYPE_CHECKING:
     import os
     import ssl
 
 __all__ = [
+    "USER_AGENT",
     "Options",
     "Settings",
     "Verify",
@@ -26,22 +27,13 @@ __all__ = [
     "parse_api_url",
     "quote_segment",
     "split_proxy",
-    "user_agent",
 ]
 
 Verify: TypeAlias = "bool | str | os.PathLike[str] | ssl.SSLContext"
 
 
-@cache
-def user_agent() -> str:
-    """Give this library's name and version."""
-    # imported here, for it takes a tenth of the time that the whole library takes
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
-
-    try:
-        return f"aiotcbatch/{version('aiotcbatch')}"
-    except PackageNotFoundError:  # run from a source tree
-        return "aiotcbatch"
+#: What the library calls itself.
+USER_AGENT = f"aiotcbatch/{VERSION}"
 
 
 class Options(TypedDict, total=False):
@@ -90,7 +82,7 @@ class Settings:
     #: Whether credentials may go over plain HTTP to another machine. This machine always may.
     allow_plain_http: bool = False
     #: What the library calls itself.
-    user_agent: str = field(default_factory=user_agent)
+    user_agent: str = USER_AGENT
     #: When requests are sent again.
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 

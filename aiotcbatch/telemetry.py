@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from aiotcbatch import events
-from aiotcbatch.settings import user_agent
+from aiotcbatch.version import VERSION
 
 try:
     from opentelemetry.metrics import get_meter
@@ -35,7 +35,6 @@ __all__ = ["OpenTelemetry"]
 
 _Attributes: TypeAlias = dict[str, str | int | float]
 
-_NAME, _, _VERSION = user_agent().partition("/")
 _NANOSECONDS = 1_000_000_000
 #: Jobs whose end was not told, of the steps that a user takes; older ones are ended.
 _MOST_JOBS = 1000
@@ -62,8 +61,8 @@ class OpenTelemetry:
         *,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        spans = _Spans(get_tracer(_NAME, _VERSION, tracer_provider), clock)
-        metrics = _Metrics(get_meter(_NAME, _VERSION, meter_provider))
+        spans = _Spans(get_tracer("aiotcbatch", VERSION, tracer_provider), clock)
+        metrics = _Metrics(get_meter("aiotcbatch", VERSION, meter_provider))
         self._takers = (spans.take, metrics.take)
 
     def __call__(self, event: events.ClientEvent) -> None:
@@ -92,11 +91,11 @@ class _Metrics:
         self._file_time = self._duration("file", "Time until the server has a file.")
 
     def _counter(self, name: str, unit: str, text: str) -> Counter:
-        return self._meter.create_counter(f"{_NAME}.{name}", unit, text)
+        return self._meter.create_counter(f"aiotcbatch.{name}", unit, text)
 
     def _duration(self, name: str, text: str) -> Histogram:
         return self._meter.create_histogram(
-            f"{_NAME}.{name}.duration", "s", text, explicit_bucket_boundaries_advisory=_BOUNDS
+            f"aiotcbatch.{name}.duration", "s", text, explicit_bucket_boundaries_advisory=_BOUNDS
         )
 
     def take(self, event: events.ClientEvent) -> None:
@@ -202,7 +201,7 @@ class _Spans:
         job = self._jobs.get(event.batch_id) or self._job_began(event)
         job.span.set_attributes(_fields(event))
         context = set_span_in_context(job.span)
-        self._past("upload", event.seconds, context, {f"{_NAME}.size": event.size})
+        self._past("upload", event.seconds, context, {"aiotcbatch.size": event.size})
 
     def _job_completed(self, event: events.JobCompleted) -> None:
         job = self._jobs.get(event.batch_id)
@@ -232,7 +231,7 @@ class _Spans:
     ) -> Span:
         began = self._clock() - int(ago * _NANOSECONDS)
         return self._tracer.start_span(
-            f"{_NAME}.{name}", context, attributes=attributes, start_time=began
+            f"aiotcbatch.{name}", context, attributes=attributes, start_time=began
         )
 
     def _past(
@@ -257,7 +256,7 @@ class _Spans:
 def _fields(event: events.ClientEvent) -> _Attributes:
     """Give the fields of an event as attributes, but for times and what is not known."""
     return {
-        f"{_NAME}.{name}": value
+        f"aiotcbatch.{name}": value
         for name, value in event.fields.items()
         if isinstance(value, str | int | float) and name not in {"seconds", "error"}
     }

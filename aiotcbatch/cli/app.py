@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -11,6 +10,7 @@ import click
 
 from aiotcbatch.cli.display import Display
 from aiotcbatch.cli.run import EXIT_CODES, launch
+from aiotcbatch.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,15 +29,8 @@ Where and as whom is taken from the environment:
 """
 
 
-def _version() -> str:
-    try:
-        return importlib.metadata.version("aiotcbatch")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
-@click.version_option(_version(), prog_name="aiotcbatch")
+@click.version_option(VERSION, prog_name="aiotcbatch")
 def cli() -> None:
     """
     Threat intelligence in bulk, by the ThreatConnect Batch API.

@@ -466,7 +466,8 @@ class Entity:
         return value
 
     def _about(self) -> str:
-        return f"{self.data.get('type')} {self.xid!r}"
+        title = self.data.get("name") or self.data.get("summary") or self.xid
+        return f"{self.data.get('type')} {title!r}"
 
     def __repr__(self) -> str:
         if self.sealed:
