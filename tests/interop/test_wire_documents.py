@@ -38,10 +38,11 @@ async def our_document(program: Program) -> dict[str, Any]:
 
 
 def in_order(document: dict[str, Any]) -> dict[str, Any]:
-    """Put groups and associations in one order; that of indicators is compared as it is."""
+    """Put everything in one order, since the server does not care for it."""
     return {
         **document,
         "group": sorted(document["group"], key=lambda group: group["xid"]),
+        "indicator": sorted(document["indicator"], key=lambda indicator: indicator["xid"]),
         "association": sorted(
             document["association"], key=lambda link: sorted(map(str, link.items()))
         ),
