@@ -250,25 +250,31 @@ class Builder:
         """
         if self._closed:
             self._refuse_closed()
-        shelf = self._groups
-        if self._validate and (cls := plain_group(group)) is not None:
-            xid = group["xid"]
-            if shelf.put(xid, group):
-                handle = new(cls)
-                handle.xid = xid
-                handle.term = shelf.term
-                return handle
-        data, content = raw.group(group, validate=self._validate)
+        shelf, content = self._groups, None
+        data = plain_group(group) if self._validate else None
+        if data is None:
+            data, content = raw.group(group, validate=self._validate)
+        xid = data["xid"]
+        if content is None and shelf.put(xid, data):
+            handle: Group = new(GROUP_CLASSES[data["type"]].ENCODED)
+            handle.xid = xid
+            handle.term = shelf.term
+            return handle
+        return self._open_group(data, content)
+
+    def _open_group(self, data: dict[str, Any], content: Any) -> Group:
+        """Add a group that has a file, lacks something, or is there already."""
+        data = raw.copied(data)
         known = self._groups.find(data["xid"])
         if known is not None:
             raw.merge(known, data)
             if content is not None and isinstance(known, FileGroup):
                 known.file_content = content
             return known
-        new_group = self._groups.open[data["xid"]] = self._groups.view(data)
+        opened = self._groups.open[data["xid"]] = self._groups.view(data)
         if content is not None:
-            new_group.add_key_value("fileContent", content)
-        return new_group
+            opened.add_key_value("fileContent", content)
+        return opened
 
     def add_indicator(self, indicator: Mapping[str, Any]) -> Indicator:
         """
@@ -286,14 +292,21 @@ class Builder:
         if self._closed:
             self._refuse_closed()
         shelf = self._indicators
-        if self._validate and (cls := plain_indicator(indicator)) is not None:
-            xid = indicator["xid"]
-            if shelf.put(xid, indicator):
-                handle = new(cls)
-                handle.xid = xid
-                handle.term = shelf.term
-                return handle
-        data = raw.indicator(indicator, self.indicator_type, validate=self._validate)
+        data = plain_indicator(indicator) if self._validate else None
+        if data is None:
+            data = raw.indicator(indicator, self.indicator_type, validate=self._validate)
+        xid = data["xid"]
+        if shelf.put(xid, data):
+            cls = INDICATOR_CLASSES.get(data["type"], CustomIndicator)
+            handle: Indicator = new(cls.ENCODED)
+            handle.xid = xid
+            handle.term = shelf.term
+            return handle
+        return self._open_indicator(data)
+
+    def _open_indicator(self, data: dict[str, Any]) -> Indicator:
+        """Add an indicator that waits for what it is linked to, or is there already."""
+        data = raw.copied(data)
         known = self._indicators.find(data["xid"])
         if known is not None:
             raw.merge(known, data)

@@ -1,5 +1,5 @@
 """
-Interface 3, the fast way: dicts that are right and in wire form are encoded as they stand.
+Interface 3, the fast way: dicts that are right and of the usual kind.
 
 Most dicts of a feed are. Those that are not, or are wrong, go to `aiotcbatch.raw`.
 """
@@ -9,31 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.entities import values
-from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup
+from aiotcbatch.entities.group import GROUP_CLASSES
 from aiotcbatch.entities.indicator import INDICATOR_CLASSES
 from aiotcbatch.entities.values import MAX_CONFIDENCE, MAX_RATING, MAX_TAG_LENGTH
 from aiotcbatch.errors import ValidationError
-from aiotcbatch.raw import WHOLE
+from aiotcbatch.raw import WHOLE, value_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiotcbatch.entities.entity import Entity
-    from aiotcbatch.entities.group import Group
-    from aiotcbatch.entities.indicator import Indicator
 
 __all__ = ["plain_group", "plain_indicator"]
 
-#: What `_rest_is_plain` has looked at, or its callers, and which of it has to be a list.
+#: What the callers of `_rest_is_plain` have looked at; of the scores, if there are any.
 _LOOKED_AT = frozenset({"type", "xid", "summary"})
+_SCORES = frozenset({"rating", "confidence"})
 _PARTS = frozenset({"attribute", "tag", "securityLabel"})
 _LINKS = frozenset({"associatedGroups", "associatedGroupXid"})
-#: The handles of the types whose dicts may be in wire form as they stand.
-_PLAIN_INDICATORS = {kind: INDICATOR_CLASSES[kind].ENCODED for kind in WHOLE}
-_PLAIN_GROUPS = {
-    kind: cls.ENCODED for kind, cls in GROUP_CLASSES.items() if not issubclass(cls, FileGroup)
-}
-
 
 #: Tags, labels and attribute types that were found right. Feeds repeat a few over and over, and
 #: to look one up takes half of the time that it takes to check it.
@@ -41,63 +34,60 @@ _FAMILIAR: set[str] = set()
 _MAX_FAMILIAR = 4096
 
 
-def plain_indicator(given: Mapping[str, Any]) -> type[Indicator] | None:
+def plain_indicator(given: Mapping[str, Any]) -> dict[str, Any] | None:
     """
-    Tell whether the dict of an indicator is right and in wire form, so that it can go as it is.
+    Give the wire dict of an indicator, if its dict is right and of the usual kind.
 
-    It takes 0.9 µs where `indicator` takes 6, as it copies nothing and looks up each key once.
-    It may say no of a dict that is right, but never yes of one that is not.
+    It takes 0.9 µs where `raw.indicator` takes 6, as it looks up each key once and copies nothing
+    but what it changes: a rating or confidence that is no float or int, and the summary. It may
+    say no to a dict that is right, but never yes to one that is not.
 
     Returns:
-        The class of its handle. None when `indicator` has to look at it, and say what is wrong.
+        The dict itself if nothing is to be changed, or a changed copy; its parts are not copied.
+        None when `raw.indicator` has to look at it, and say what is wrong if anything is.
     """
     try:
-        summary, xid = given["summary"], given["xid"]
-        cls = _PLAIN_INDICATORS.get(given["type"])
-        if (
-            cls is None
-            or given.__class__ is not dict
-            or xid.__class__ is not str
-            or not xid
-            or cls.normalise(summary, "summary") != summary
-        ):
+        given_summary, xid = given["summary"], given["xid"]
+        cls = INDICATOR_CLASSES.get(given["type"])
+        if cls is None or given.__class__ is not dict or xid.__class__ is not str or not xid:
             return None
+        data: dict[str, Any] = given
+        summary = cls.normalise(given_summary, "summary")
+        if summary is not given_summary:
+            data = {**data, "summary": summary}
         looked_at = 3
         if (rating := given.get("rating")) is not None:
+            looked_at += 1
             if rating.__class__ is not float or not 0.0 < rating <= MAX_RATING:
-                return None
-            looked_at += 1
+                data = {**data, "rating": values.rating(rating, "rating")}
         if (confidence := given.get("confidence")) is not None:
-            if confidence.__class__ is not int or not 0 <= confidence <= MAX_CONFIDENCE:
-                return None
             looked_at += 1
-        return cls if _rest_is_plain(given, cls, looked_at) else None
+            if confidence.__class__ is not int or not 0 <= confidence <= MAX_CONFIDENCE:
+                data = {**data, "confidence": values.confidence(confidence, "confidence")}
+        if not _rest_is_plain(given, cls, looked_at):
+            return None
     except (KeyError, TypeError, ValidationError):
         return None
+    return data if cls.TYPE in WHOLE else value_fields(summary) | data
 
 
-def plain_group(given: Mapping[str, Any]) -> type[Group] | None:
+def plain_group(given: Mapping[str, Any]) -> dict[str, Any] | None:
     """
-    Tell whether the dict of a group is right and in wire form, as `plain_indicator` does.
+    Give the wire dict of a group, if its dict is right and of the usual kind.
 
     Returns:
-        The class of its handle. None when `group` has to look at it.
+        The dict itself, None when `raw.group` has to look at it.
     """
     try:
         name, xid = given["name"], given["xid"]
-        cls = _PLAIN_GROUPS.get(given["type"])
-        if (
-            cls is None
-            or given.__class__ is not dict
-            or xid.__class__ is not str
-            or not xid
-            or not all(given.get(wire) for wire in cls.REQUIRED)
-            or values.text(name, "name") is not name
-        ):
+        cls = GROUP_CLASSES.get(given["type"])
+        if cls is None or given.__class__ is not dict or xid.__class__ is not str or not xid:
             return None
-        return cls if _rest_is_plain(given, cls, 3) else None
+        if values.text(name, "name") is name and _rest_is_plain(given, cls, 3):
+            return given
     except (KeyError, TypeError, ValidationError):
-        return None
+        pass
+    return None
 
 
 def _rest_is_plain(  # noqa: C901 - hot: a call for each part would cost a tenth
@@ -126,19 +116,23 @@ def _rest_is_plain(  # noqa: C901 - hot: a call for each part would cost a tenth
             if "color" in item:
                 return False
     return looked_at == len(given) or all(
-        key in _LOOKED_AT or _is_plain(key, value, cls) for key, value in given.items()
+        _is_plain(key, value, cls) for key, value in given.items()
     )
 
 
 def _is_plain(key: str, value: Any, cls: type[Entity]) -> bool:
+    if key in _LOOKED_AT:
+        return True
     if key in _PARTS:
         return value.__class__ is list
     if key in _LINKS:
         xids = [link if link.__class__ is str else link["groupXid"] for link in value]
         return value.__class__ is list and all(xid.__class__ is str and xid for xid in xids)
     field = cls.fields.get(key)
-    if field is None or field.wire != key:
+    if field is None or field.wire != key or value is None:
         return False
+    if key in _SCORES:
+        return True
     wire = field.convert(value, key)
     return wire.__class__ is value.__class__ and wire == value
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aiotcbatch.entities.entity import Entity, Field
     from aiotcbatch.entities.indicator import Indicator
 
-__all__ = ["WHOLE", "group", "indicator", "merge"]
+__all__ = ["WHOLE", "copied", "group", "indicator", "merge", "value_fields"]
 
 #: The parts of an entity that are lists, with their own rules.
 _LISTS = frozenset(
@@ -113,8 +113,14 @@ def _summarise(data: dict[str, Any], cls: type[Indicator], about: str, *, valida
     check = cls.normalise if validate else values.text
     data["summary"] = _named(check, data.get("summary"), "summary", about)
     if data["type"] not in WHOLE:
-        for number, part in enumerate(summaries.split_summary(data["summary"]), 1):
-            data.setdefault(f"value{number}", part)
+        for name, part in value_fields(data["summary"]).items():
+            data.setdefault(name, part)
+
+
+def value_fields(summary: str) -> dict[str, Any]:
+    """Give the parts of a summary as TcEx sets them beside it."""
+    parts = summaries.split_summary(summary)
+    return {f"value{number}": part for number, part in enumerate(parts, 1)}
 
 
 def _check(
@@ -141,7 +147,6 @@ def _check(
             data[field.wire] = _converted(field, value, about, validate=validate)
         elif validate and key not in _KNOWN and key not in extra:
             _refuse_near_miss(key, fields, about)
-    _encodable(data, about)
 
 
 def _converted(field: Field[Any, Any], value: Any, about: str, *, validate: bool) -> Any:
@@ -193,11 +198,19 @@ def _copied(value: Any, key: str, about: str) -> list[Any]:
     return [dict(item) if item.__class__ is dict else item for item in value]
 
 
-def _encodable(data: dict[str, Any], about: str) -> None:
+def copied(data: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Copy a wire dict as deep as it is, so that the caller's is never changed.
+
+    Raises:
+        ValidationError: When it cannot be encoded.
+    """
     try:
-        orjson.dumps(data)
+        copy: dict[str, Any] = orjson.loads(orjson.dumps(data))
     except (TypeError, orjson.JSONEncodeError) as error:
+        about = f"{data['type']} {data['xid']!r}"
         raise ValidationError("data", data, f"what JSON can hold ({error})", about=about) from None
+    return copy
 
 
 def _check_attributes(items: list[Any], about: str) -> None:

@@ -133,8 +133,8 @@ class Shelf(ABC, Generic[E]):
         Encode a checked wire dict at once, without opening an entity.
 
         Returns:
-            False when the entity is to be opened after all: there is one of that xid, or it
-            cannot be encoded as it is, or has to wait for another.
+            False when the entity is to be opened after all: others are open and came before, there
+            is one of that xid, or it cannot be encoded as it is, or has to wait for another.
         """
 
     def discard(self, xid: str) -> bool:
@@ -211,11 +211,7 @@ class IndicatorShelf(Shelf[Indicator]):
     def put(self, xid: str, data: Mapping[str, Any]) -> bool:
         """Encode a checked wire dict at once, as described at `Shelf.put`."""
         refers = "associatedGroups" in data
-        if (
-            xid in self.open
-            or xid in self.draining
-            or (refers and self._links.indicator_waits(data))
-        ):
+        if self.open or self.draining or (refers and self._links.indicator_waits(data)):
             return False
         try:
             record = encode(data)
@@ -286,7 +282,14 @@ class GroupShelf(Shelf[Group]):
 
     def put(self, xid: str, data: Mapping[str, Any]) -> bool:
         """Encode a checked wire dict at once, as described at `Shelf.put`."""
-        if xid in self.open or xid in self.draining or self._links.group_waits(data):
+        cls = GROUP_CLASSES[data["type"]]
+        if (
+            self.open
+            or self.draining
+            or issubclass(cls, FileGroup)
+            or (self._validate and not all(data.get(wire) for wire in cls.REQUIRED))
+            or self._links.group_waits(data)
+        ):
             return False
         try:
             record = encode(data)

@@ -5,20 +5,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from importlib import metadata
 from typing import Any
 
 import aiotcbatch
 import aiotcbatch.sandbox
 import aiotcbatch.sources
+from aiotcbatch.version import VERSION
 
 project = "aiotcbatch"
 author = "the authors of aiotcbatch"
 project_copyright = author
-try:
-    release = metadata.version("aiotcbatch")
-except metadata.PackageNotFoundError:  # from a source tree
-    release = "0"
+release = VERSION
 
 extensions = [
     "myst_parser",

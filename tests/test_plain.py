@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aiotcbatch import plain, raw
 from aiotcbatch.entities.indicator import Address
-from aiotcbatch.errors import SealedError
+from aiotcbatch.errors import SealedError, ValidationError
 from aiotcbatch.plain import plain_group, plain_indicator
 from aiotcbatch.typed import TypedBuilder
 
@@ -73,7 +73,7 @@ GROUPS = st.fixed_dictionaries(
 )
 
 
-def same(found: dict[str, Any], given_dict: dict[str, Any]) -> bool:
+def same(found: dict[str, Any], given_dict: dict[str, Any] | None) -> bool:
     """Whether both are the same document, types included."""
     return orjson.dumps(found, option=orjson.OPT_SORT_KEYS) == orjson.dumps(
         given_dict, option=orjson.OPT_SORT_KEYS
@@ -81,24 +81,27 @@ def same(found: dict[str, Any], given_dict: dict[str, Any]) -> bool:
 
 
 @given(INDICATORS, SOME_FIELDS)
-def test_an_indicator_it_takes_needs_no_change(
+def test_an_indicator_it_takes_is_what_the_other_makes(
     indicator: dict[str, Any], fields: dict[str, Any]
 ) -> None:
-    """What the fast way takes, the thorough one takes too, and as it is."""
-    data = indicator | fields
+    """What the fast way takes, the thorough one takes too, and makes the same of it."""
+    given_dict = indicator | fields
+    before = repr(given_dict)
+    found = plain_indicator(given_dict)
 
-    if plain_indicator(data) is not None:
-        assert same(raw.indicator(data, TypedBuilder().indicator_type), data)
+    assert repr(given_dict) == before
+    if found is not None:
+        assert same(found, raw.indicator(given_dict, TypedBuilder().indicator_type))
 
 
 @given(GROUPS, SOME_FIELDS)
 def test_a_group_it_takes_needs_no_change(group: dict[str, Any], fields: dict[str, Any]) -> None:
     """What the fast way takes, the thorough one takes too, and as it is, with nothing to upload."""
-    data = group | fields
+    given_dict = group | fields
 
-    if plain_group(data) is not None:
-        found, content = raw.group(data)
-        assert same(found, data)
+    if plain_group(given_dict) is not None:
+        found, content = raw.group(given_dict)
+        assert same(found, given_dict)
         assert content is None
 
 
@@ -109,6 +112,7 @@ def test_a_group_it_takes_needs_no_change(group: dict[str, Any], fields: dict[st
         {"type": "Host", "summary": "a.example", "xid": "x", "rating": 5.0, "confidence": 0},
         {"type": "URL", "summary": "http://a/", "xid": "x", "tag": [{"name": "APT"}]},
         {"type": "File", "summary": "a" * 32, "xid": "x", "intValue1": 5},
+        {"type": "Mutex", "summary": "a", "xid": "x", "rating": 5, "confidence": "40"},
         {
             "type": "Address",
             "summary": "::1",
@@ -125,12 +129,20 @@ def test_what_feeds_send_is_taken(indicator: dict[str, Any]) -> None:
     assert plain_indicator(indicator) is not None
 
 
-def test_a_group_with_all_that_it_needs_is_taken() -> None:
-    """A group whose required fields are there is taken, one that lacks some may still get them."""
-    email = {"type": "Email", "name": "e", "xid": "x", "subject": "s", "header": "h", "body": "b"}
+async def test_a_group_that_lacks_something_waits_for_it() -> None:
+    """A group whose required fields are not there stays open, so that they can still be set."""
+    builder = TypedBuilder()
+    email = builder.add_group({"type": "Email", "name": "e", "xid": "x", "subject": "s"})
+    with pytest.raises(ValidationError, match="header"):
+        await builder.drain()
 
-    assert plain_group(email) is not None
-    assert plain_group(email | {"subject": ""}) is None
+    email.add_key_value("header", "h")
+    email.add_key_value("body", "b")
+    await builder.drain()
+
+    chunk = builder._cut()
+    assert chunk is not None
+    assert chunk.decode()["group"][0]["header"] == "h"
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +182,18 @@ class TestHandles:
                 "rating": 4.0,
             },
         ]
+
+    async def test_the_order_of_coming_is_kept(self) -> None:
+        """A dict that comes after an entity is not sent before it, though it is encoded sooner."""
+        builder = TypedBuilder()
+        builder.address("1.2.3.4", xid="x")
+        builder.add_indicator({"type": "Address", "summary": "1.2.3.5", "xid": "y"})
+        await builder.drain()
+
+        chunk = builder._cut()
+
+        assert chunk is not None
+        assert [data["xid"] for data in chunk.decode()["indicator"]] == ["x", "y"]
 
     async def test_two_handles_to_one_entity_agree(self) -> None:
         """What one handle changes the other reads, and drain() seals both."""
