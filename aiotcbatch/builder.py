@@ -454,9 +454,7 @@ class Builder:
             indicator = self._same(cls, known, kind, summary)
             data = indicator.data
         if rating is not None:
-            if rating.__class__ is int and 0 <= rating <= MAX_RATING:
-                rating = float(rating)
-            elif rating.__class__ is not float or not 0.0 < rating <= MAX_RATING:
+            if rating.__class__ is not float or not 0.0 < rating <= MAX_RATING:
                 rating = indicator.checked(values.rating, rating, "rating")
             data["rating"] = rating
         if confidence is not None:

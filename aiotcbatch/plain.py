@@ -25,8 +25,6 @@ __all__ = ["plain_group", "plain_indicator"]
 #: What the callers of `_rest_is_plain` have looked at; of the scores, if there are any.
 _LOOKED_AT = frozenset({"type", "xid", "summary"})
 _SCORES = frozenset({"rating", "confidence"})
-#: What a rating may be, as in TcEx, which makes floats of them by interfaces 1 and 2 only.
-_NUMBERS = frozenset({int, float})
 _PARTS = frozenset({"attribute", "tag", "securityLabel"})
 _LINKS = frozenset({"associatedGroups", "associatedGroupXid"})
 
@@ -41,7 +39,7 @@ def plain_indicator(given: Mapping[str, Any]) -> dict[str, Any] | None:
     Give the wire dict of an indicator, if its dict is right and of the usual kind.
 
     It takes 0.9 µs where `raw.indicator` takes 6, as it looks up each key once and copies nothing
-    but what it changes: a rating or confidence that is no number, and the summary. It may
+    but what it changes: a rating or confidence that is no float or int, and the summary. It may
     say no to a dict that is right, but never yes to one that is not.
 
     Returns:
@@ -60,8 +58,7 @@ def plain_indicator(given: Mapping[str, Any]) -> dict[str, Any] | None:
         looked_at = 3
         if (rating := given.get("rating")) is not None:
             looked_at += 1
-            kind: Any = rating.__class__
-            if kind not in _NUMBERS or not 0 < rating <= MAX_RATING:
+            if rating.__class__ is not float or not 0.0 < rating <= MAX_RATING:
                 data = {**data, "rating": values.rating(rating, "rating")}
         if (confidence := given.get("confidence")) is not None:
             looked_at += 1

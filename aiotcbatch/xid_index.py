@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SHARD_MASK", "SegmentIndex", "XidIndex"]
 
+_SHARDS = 256
+SHARD_MASK = _SHARDS - 1
 _SHARD_BITS = 8
-_SHARDS = 1 << _SHARD_BITS
-_MASK = _SHARDS - 1
 _FIRST_SLOTS = 16
 
 
@@ -39,14 +39,14 @@ class XidIndex:
     def get(self, number: int) -> int | None:
         """Look up the last place that was put for a hash."""
         number = number or 1
-        hashes = self._hashes[number & _MASK]
+        hashes = self._hashes[number & SHARD_MASK]
         mask = len(hashes) - 1
         if mask < 0:
             return None
         slot = (number >> _SHARD_BITS) & mask
         while (there := hashes[slot]) != 0:
             if there == number:
-                return self._places[number & _MASK][slot]
+                return self._places[number & SHARD_MASK][slot]
             slot = (slot + 1) & mask
         return None
 
@@ -55,7 +55,7 @@ class XidIndex:
         all_hashes, all_places, used = self._hashes, self._places, self._counts
         for place, given in enumerate(numbers, first):
             number = given or 1
-            shard = number & _MASK
+            shard = number & SHARD_MASK
             hashes = all_hashes[shard]
             if used[shard] * 2 >= len(hashes):
                 self._grow(shard)
@@ -83,12 +83,6 @@ class XidIndex:
         self._hashes[shard], self._places[shard] = hashes, places
 
 
-#: Dicts of a `SegmentIndex`: few, so that their ends stay in the processor's cache, and enough
-#: that none holds the event loop by growing (0.6 ms at a million entries; 43 ms if it were one).
-_DICTS = 64
-SHARD_MASK = _DICTS - 1
-
-
 class SegmentIndex:
     """
     Which segment has a key, by the key's hash: fast at first, compact later.
@@ -102,8 +96,9 @@ class SegmentIndex:
 
     def __init__(self) -> None:
         #: Segments by hash; a hash is in the shard of its lowest bits. As they hold nothing but
-        #: numbers the garbage collector does not look at them.
-        self.shards: list[dict[int, int]] = [{} for _ in range(_DICTS)]
+        #: numbers the garbage collector does not look at them, and in shards none is so large
+        #: that its growing holds the event loop (43 ms for a million entries in one).
+        self.shards: list[dict[int, int]] = [{} for _ in range(_SHARDS)]
         self._compact: XidIndex | None = None
 
     def get(self, number: int) -> tuple[int, bool] | None:

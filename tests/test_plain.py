@@ -74,10 +74,7 @@ GROUPS = st.fixed_dictionaries(
 
 
 def same(found: dict[str, Any], given_dict: dict[str, Any] | None) -> bool:
-    """Whether both are the same document, types included; a whole rating is as good as a float."""
-    for data in (found, given_dict):
-        if data is not None and type(data.get("rating")) is int:
-            data["rating"] = float(data["rating"])
+    """Whether both are the same document, types included."""
     return orjson.dumps(found, option=orjson.OPT_SORT_KEYS) == orjson.dumps(
         given_dict, option=orjson.OPT_SORT_KEYS
     )

@@ -20,7 +20,8 @@ Set = TypeVar("Set")
 
 _SCALARS = frozenset({str, int, float, bool})
 
-#: Tags by their names, as feeds repeat a few over and over: to find one is to have checked it.
+#: Tags by their checked names, as feeds repeat a few over and over: to find one is to have
+#: checked it, and saves an object for each.
 _TAGS: dict[str, Tag] = {}
 _MAX_TAGS = 4096
 
@@ -258,10 +259,12 @@ class Entity:
         attribute = _new(Attribute)
         attribute._data = data  # noqa: SLF001 - this is its constructor
         attribute._entity = self  # noqa: SLF001
-        if displayed is True and source is None and not pinned:
-            data["displayed"] = True
-        elif displayed or source is not None or pinned:
-            attribute.describe(displayed, source, pinned=pinned)
+        if displayed:
+            attribute.displayed = displayed
+        if source is not None:
+            attribute.source = source
+        if pinned:
+            attribute.pinned = pinned
         return attribute
 
     def _attribute_value(self, value: Any) -> Any:
@@ -310,13 +313,14 @@ class Entity:
         tag = _TAGS.get(name) if name.__class__ is str else None
         if tag is None:
             tag = self._new_tag(name)
+            name = tag.name
         ours = self.data
         tags = ours.get("tag")
         if tags is None:
-            if tag.valid:
-                ours["tag"] = [tag]
-        elif tag not in tags and tag.valid:
-            tags.append(tag)
+            if name:
+                ours["tag"] = [{"name": name}]
+        elif name and (data := {"name": name}) not in tags:
+            tags.append(data)
         return tag
 
     def _new_tag(self, name: Any) -> Tag:

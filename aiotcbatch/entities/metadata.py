@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.entities import values
 from aiotcbatch.errors import ValidationError
@@ -94,15 +94,6 @@ class Attribute(_View):
     def source(self, source: str | None) -> None:
         self._put("source", self._entity.checked(values.any_text, source, "source"))
 
-    def describe(self, displayed: bool, source: str | None, *, pinned: bool) -> None:
-        """Set what is said beside the value, as far as anything is."""
-        if displayed:
-            self.displayed = displayed
-        if source is not None:
-            self.source = source
-        if pinned:
-            self.pinned = pinned
-
     def security_label(
         self, name: str, description: str | None = None, color: str | None = None
     ) -> SecurityLabel:
@@ -124,49 +115,31 @@ class Attribute(_View):
         return add_label(self._data, self._entity, name, description, color)
 
 
-class Tag(dict[str, str]):
+class Tag:
     """
-    A short label on an entity, as returned by ``tag()``.
-
-    It is its own wire dict, and the same one on every entity that has it: a feed repeats a few
-    tags over and over, and a dict for each would be a fourth of all that an entity takes. So it
-    cannot be changed.
+    A short label on an entity, as returned by ``tag()``; there is one object of each name.
 
     Args:
         name: The tag as it goes over the wire, after the formatter.
     """
 
-    __slots__ = ()
+    __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        super().__init__(name=name)
-
-    @property
-    def name(self) -> str:
-        """The tag as it goes over the wire, after the formatter."""
-        return self["name"]
+        self.name = name
 
     @property
     def valid(self) -> bool:
         """Whether it is sent: an empty tag is not."""
-        return bool(self["name"])
+        return bool(self.name)
 
     @property
     def data(self) -> dict[str, str]:
-        """A copy of the wire dict."""
-        return dict(self)
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError(f"{self!r} is the same on all entities: replace it, but do not change it")
-
-    __setitem__ = __delitem__ = __ior__ = _refuse  # pyright: ignore[reportAssignmentType]
-    clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
-
-    def __reduce__(self) -> tuple[type[Tag], tuple[str]]:
-        return Tag, (self["name"],)
+        """The wire dict."""
+        return {"name": self.name}
 
     def __repr__(self) -> str:
-        return f"Tag({self['name']!r})"
+        return f"Tag({self.name!r})"
 
 
 class SecurityLabel(_View):
