@@ -34,7 +34,7 @@ _FAMILIAR: set[str] = set()
 _MAX_FAMILIAR = 4096
 
 
-def plain_indicator(given: Mapping[str, Any]) -> dict[str, Any] | None:
+def plain_indicator(given: Any) -> dict[str, Any] | None:
     """
     Give the wire dict of an indicator, if its dict is right and of the usual kind.
 
@@ -71,7 +71,7 @@ def plain_indicator(given: Mapping[str, Any]) -> dict[str, Any] | None:
     return data if cls.TYPE in WHOLE else value_fields(summary) | data
 
 
-def plain_group(given: Mapping[str, Any]) -> dict[str, Any] | None:
+def plain_group(given: Any) -> dict[str, Any] | None:
     """
     Give the wire dict of a group, if its dict is right and of the usual kind.
 
