@@ -162,7 +162,7 @@ class Buffer:
         if number in shard or (self._compacted and self._index.compact_has(number)):
             return False
         if self._held_from is None:
-            self._held_from = self._next_place
+            self.hold()
         # As in `add`, which is a call and a look-up more: 0.1 of 0.3 µs.
         shard[number] = self._first
         self._hashes.append(number)
@@ -180,6 +180,11 @@ class Buffer:
         return number in self._shards[number & SHARD_MASK] or (
             self._compacted and self._index.compact_has(number)
         )
+
+    def hold(self) -> None:
+        """Let no record be taken that is put in from now on, until `release`."""
+        if self._held_from is None:
+            self._held_from = self._next_place
 
     def release(self) -> None:
         """Let all records be taken."""

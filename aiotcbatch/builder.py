@@ -311,7 +311,10 @@ class Builder:
         if known is not None:
             raw.merge(known, data)
             return known
-        opened = self._indicators.open[data["xid"]] = self._indicators.view(data)
+        shelf = self._indicators
+        opened = shelf.open[data["xid"]] = shelf.view(data)
+        if len(shelf.open) >= shelf.crowded:
+            shelf.settle()
         return opened
 
     def add_association(
@@ -465,6 +468,8 @@ class Builder:
             indicator.put_all(fields)
         if known is None:
             shelf.open[xid] = indicator
+            if len(shelf.open) >= shelf.crowded:
+                shelf.settle()
         return indicator
 
     @staticmethod
