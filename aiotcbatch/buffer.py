@@ -155,7 +155,7 @@ class Buffer:
         if self._filling_bytes >= SEGMENT_BYTES:
             self._close_segment()
 
-    def add_held(self, key: str, record: bytes, *, refers: bool = False) -> bool:
+    def add_held(self, key: str, record: bytes, refers: bool = False) -> bool:
         """Put in a record that is not taken before `release`; False if its key may be there."""
         number = hash(key)
         shard = self._shards[number & SHARD_MASK]

@@ -50,6 +50,9 @@ N = TypeVar("N", bound=Indicator)
 
 new = object.__new__
 
+#: The classes of what is returned for indicators that are encoded at once.
+_HANDLES: dict[str, Any] = {kind: cls.ENCODED for kind, cls in INDICATOR_CLASSES.items()}
+
 
 class Builder:
     """
@@ -297,8 +300,7 @@ class Builder:
             data = raw.indicator(indicator, self.indicator_type, validate=self._validate)
         xid = data["xid"]
         if shelf.put(xid, data):
-            cls = INDICATOR_CLASSES.get(data["type"], CustomIndicator)
-            handle: Indicator = new(cls.ENCODED)
+            handle: Indicator = new(_HANDLES.get(data["type"], CustomIndicator.ENCODED))
             handle.xid = xid
             handle.term = shelf.term
             return handle

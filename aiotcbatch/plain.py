@@ -28,6 +28,10 @@ _SCORES = frozenset({"rating", "confidence"})
 _PARTS = frozenset({"attribute", "tag", "securityLabel"})
 _LINKS = frozenset({"associatedGroups", "associatedGroupXid"})
 
+#: Of each type its class, what brings its summary into the form of the wire, and whether that is
+#: all of its value.
+_KINDS = {kind: (cls, cls.normalise, kind in WHOLE) for kind, cls in INDICATOR_CLASSES.items()}
+
 #: Tags, labels and attribute types that were found right. Feeds repeat a few over and over, and
 #: to look one up takes half of the time that it takes to check it.
 _FAMILIAR: set[str] = set()
@@ -48,11 +52,11 @@ def plain_indicator(given: Any) -> dict[str, Any] | None:
     """
     try:
         given_summary, xid = given["summary"], given["xid"]
-        cls = INDICATOR_CLASSES.get(given["type"])
-        if cls is None or given.__class__ is not dict or xid.__class__ is not str or not xid:
+        cls, normalise, is_whole = _KINDS[given["type"]]
+        if given.__class__ is not dict or xid.__class__ is not str or not xid:
             return None
         data: dict[str, Any] = given
-        summary = cls.normalise(given_summary, "summary")
+        summary = normalise(given_summary, "summary")
         if summary is not given_summary:
             data = {**data, "summary": summary}
         looked_at = 3
@@ -68,7 +72,7 @@ def plain_indicator(given: Any) -> dict[str, Any] | None:
             return None
     except (KeyError, TypeError, ValidationError):
         return None
-    return data if cls.TYPE in WHOLE else value_fields(summary) | data
+    return data if is_whole else value_fields(summary) | data
 
 
 def plain_group(given: Any) -> dict[str, Any] | None:

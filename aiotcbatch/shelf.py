@@ -260,9 +260,7 @@ class IndicatorShelf(Shelf[Indicator]):
             record = encode(data)
         except TypeError:
             return False
-        return len(record) <= self.max_record_bytes and self.buffer.add_held(
-            xid, record, refers=refers
-        )
+        return len(record) <= self.max_record_bytes and self.buffer.add_held(xid, record, refers)
 
     def _encode(self, entities: Iterable[tuple[str, Indicator]]) -> list[ValidationError]:
         errors: list[ValidationError] = []

@@ -75,6 +75,15 @@ def address(value: Any, field: str) -> str:
     Raises:
         ValidationError: When it is neither.
     """
+    try:
+        inet_pton(AF_INET, value)
+    except (OSError, TypeError, ValueError):
+        return _other_address(value, field)
+    given: str = value
+    return given
+
+
+def _other_address(value: Any, field: str) -> str:
     if isinstance(value, str):
         stripped = value.strip()
         try:
