@@ -9,12 +9,12 @@ from anyio import CancelScope
 
 from aiotcbatch.errors import AiotcbatchError, UsageError
 from aiotcbatch.events import BatchAbandoned
-from aiotcbatch.job import JobSettings
-from aiotcbatch.options import SubmitOptions
-from aiotcbatch.pipeline import Pipeline
 from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.results import BatchStatus
-from aiotcbatch.stepwise import StepByStep
+from aiotcbatch.submitting.job import JobSettings
+from aiotcbatch.submitting.options import SubmitOptions
+from aiotcbatch.submitting.pipeline import Pipeline
+from aiotcbatch.submitting.stepwise import StepByStep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from aiotcbatch.contents import FileContent
-    from aiotcbatch.http import Transport
-    from aiotcbatch.job import Job
+    from aiotcbatch.collecting.contents import FileContent
     from aiotcbatch.keeper import Resumed
-    from aiotcbatch.steps import Clock
+    from aiotcbatch.submitting.job import Job
+    from aiotcbatch.submitting.steps import Clock
+    from aiotcbatch.transport.http import Transport
 
 __all__ = ["Batch", "BatchOptions"]
 

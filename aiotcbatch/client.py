@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from aiotcbatch.answers import unreadable
 from aiotcbatch.auth import Auth, HmacAuth, TokenAuth
 from aiotcbatch.batch import Batch
 from aiotcbatch.errors import ConfigurationError
-from aiotcbatch.http import Settings, Transport
 from aiotcbatch.instance import (
     AttributeType,
     IndicatorType,
@@ -20,8 +18,10 @@ from aiotcbatch.instance import (
     indicator_types_in,
     owners_in,
 )
-from aiotcbatch.job import JobSettings
 from aiotcbatch.stream import Stream
+from aiotcbatch.submitting.job import JobSettings
+from aiotcbatch.transport.answers import unreadable
+from aiotcbatch.transport.http import Settings, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientSession
 
-    from aiotcbatch.answers import Answer
     from aiotcbatch.batch import BatchOptions
     from aiotcbatch.events import ClientEvent
-    from aiotcbatch.http import ClientStatistics
     from aiotcbatch.settings import Options
     from aiotcbatch.stream import StreamOptions
+    from aiotcbatch.transport.answers import Answer
+    from aiotcbatch.transport.http import ClientStatistics
 
 __all__ = ["AttributeType", "Client", "IndicatorType", "Owner"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aiotcbatch.answers import unreadable
+from aiotcbatch.transport.answers import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aiotcbatch.answers import Answer
+    from aiotcbatch.transport.answers import Answer
 
 __all__ = [
     "AttributeType",

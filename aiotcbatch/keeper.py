@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope
 
-from aiotcbatch.chunk import Chunk
-from aiotcbatch.contents import FileItem
+from aiotcbatch.collecting.chunk import Chunk
+from aiotcbatch.collecting.contents import FileItem
+from aiotcbatch.collecting.segments import Cut
 from aiotcbatch.errors import UsageError
-from aiotcbatch.files import UploadResult
-from aiotcbatch.job import Job, JobSettings, Phase
 from aiotcbatch.journal import Journal, Kind, Run, Segment
 from aiotcbatch.recorder import JournalRecorder
 from aiotcbatch.results import BatchError, BatchStatus
-from aiotcbatch.segments import Cut
+from aiotcbatch.submitting.files import UploadResult
+from aiotcbatch.submitting.job import Job, JobSettings, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from os import PathLike
 
-    from aiotcbatch import segments
-    from aiotcbatch.buffer import Buffer
-    from aiotcbatch.contents import FileContent
-    from aiotcbatch.group_buffer import GroupBuffer
+    from aiotcbatch.collecting import segments
+    from aiotcbatch.collecting.buffer import Buffer
+    from aiotcbatch.collecting.contents import FileContent
+    from aiotcbatch.collecting.group_buffer import GroupBuffer
+    from aiotcbatch.collecting.spool import StoredSlice
     from aiotcbatch.journal import Restored, StoredFile, StoredJob
-    from aiotcbatch.spool import StoredSlice
 
 __all__ = ["Keeper", "Resumed", "Unkept", "resume"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aiotcbatch.job import Phase
+from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aiotcbatch.job import Job
     from aiotcbatch.journal import Journal
     from aiotcbatch.keeper import Keeper
+    from aiotcbatch.submitting.job import Job
 
 __all__ = ["NO_RECORDER", "JournalRecorder", "Recorder"]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from aiotcbatch.errors import ErrorCode
-    from aiotcbatch.files import UploadResult
+    from aiotcbatch.submitting.files import UploadResult
 
 __all__ = ["COUNTS", "BatchError", "BatchStatus", "EntityLookup"]
 

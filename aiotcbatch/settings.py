@@ -11,7 +11,7 @@ from urllib.parse import quote
 from yarl import URL
 
 from aiotcbatch.errors import ConfigurationError, ValidationError
-from aiotcbatch.retry import RetryPolicy
+from aiotcbatch.transport.retry import RetryPolicy
 from aiotcbatch.version import VERSION
 
 if TYPE_CHECKING:

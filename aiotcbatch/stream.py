@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
+from aiotcbatch.collecting.held import HeldLinks
+from aiotcbatch.collecting.segments import encode
+from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, UsageError
-from aiotcbatch.held import HeldLinks
-from aiotcbatch.job import Job
-from aiotcbatch.pipeline import Clock, Halt, Pipeline, SubmitOptions
-from aiotcbatch.polling import PollSchedule
 from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.results import COUNTS, BatchStatus
-from aiotcbatch.retry import is_transient
-from aiotcbatch.segments import encode
-from aiotcbatch.typed import TypedBuilder
+from aiotcbatch.submitting.job import Job
+from aiotcbatch.submitting.pipeline import Clock, Halt, Pipeline, SubmitOptions
+from aiotcbatch.submitting.polling import PollSchedule
+from aiotcbatch.transport.retry import is_transient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectSendStream
 
-    from aiotcbatch.contents import FileContent
-    from aiotcbatch.http import Transport
-    from aiotcbatch.job import JobSettings
+    from aiotcbatch.collecting.contents import FileContent
     from aiotcbatch.keeper import Resumed
+    from aiotcbatch.submitting.job import JobSettings
+    from aiotcbatch.transport.http import Transport
 
 __all__ = ["Stream", "StreamOptions", "StreamStatistics"]
 

@@ -10,7 +10,7 @@ from support.servers import AUTH, SECRET, json_answer, text_answer
 from aiotcbatch.auth import HmacAuth, TokenAuth
 from aiotcbatch.client import AttributeType, Client, IndicatorType, Owner
 from aiotcbatch.errors import ClosedError, ConfigurationError, UnreadableAnswerError
-from aiotcbatch.http import RetryPolicy, Settings
+from aiotcbatch.transport.http import RetryPolicy, Settings
 
 pytest_plugins = ["support.wire"]
 

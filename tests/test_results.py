@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiotcbatch.errors import ERROR_CODES, ConnectError
-from aiotcbatch.files import UploadResult
 from aiotcbatch.results import COUNTS, BatchError, BatchStatus, EntityLookup
+from aiotcbatch.submitting.files import UploadResult
 
 CRITICAL = "Encountered an unexpected Exception while processing batch job. Last known JSON path: "
 

@@ -17,7 +17,6 @@ from aiohttp import web
 from support.servers import AUTH, NOW, SECRET, Naps, Stream, bytes_answer, json_answer
 
 from aiotcbatch import Client, ConfigurationError, HmacAuth, TokenAuth
-from aiotcbatch.answers import Answer, error_for, inflate
 from aiotcbatch.auth import secrets_in
 from aiotcbatch.errors import (
     AiotcbatchError,
@@ -25,7 +24,8 @@ from aiotcbatch.errors import (
     RequestRefusedError,
     UnreadableAnswerError,
 )
-from aiotcbatch.http import RetryPolicy, Settings, Transport
+from aiotcbatch.transport.answers import Answer, error_for, inflate
+from aiotcbatch.transport.http import RetryPolicy, Settings, Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -13,7 +13,7 @@ from aiotcbatch.errors import (
     ConfigurationError,
     ValidationError,
 )
-from aiotcbatch.http import Settings, Transport, quote_segment
+from aiotcbatch.transport.http import Settings, Transport, quote_segment
 
 pytest_plugins = ["support.wire"]
 

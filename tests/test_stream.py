@@ -17,11 +17,11 @@ from aiotcbatch.errors import (
     UsageError,
     ValidationError,
 )
-from aiotcbatch.http import Transport
-from aiotcbatch.job import JobSettings
-from aiotcbatch.pipeline import Clock
 from aiotcbatch.sandbox import Sandbox
 from aiotcbatch.stream import Stream
+from aiotcbatch.submitting.job import JobSettings
+from aiotcbatch.submitting.pipeline import Clock
+from aiotcbatch.transport.http import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from aiotcbatch.batch import Batch
     from aiotcbatch.cli.display import Display, Steps
     from aiotcbatch.cli.readback import Comparison, FoundGroup
-    from aiotcbatch.http import Transport
     from aiotcbatch.results import BatchStatus
     from aiotcbatch.sandbox import Sandbox
+    from aiotcbatch.transport.http import Transport
 
 __all__ = ["Demo", "demo"]
 

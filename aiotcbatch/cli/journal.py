@@ -18,9 +18,9 @@ from aiotcbatch.cli.run import SOME_FAILED
 from aiotcbatch.cli.submit import handled, report
 from aiotcbatch.client import Client
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, JournalDamagedError
-from aiotcbatch.job import Phase
 from aiotcbatch.journal import Journal, Kind, Origin, export
 from aiotcbatch.results import BatchStatus
+from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

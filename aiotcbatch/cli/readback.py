@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from aiotcbatch.http import quote_segment
+from aiotcbatch.transport.http import quote_segment
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from aiotcbatch.http import Transport
     from aiotcbatch.sources import SourceGroup
+    from aiotcbatch.transport.http import Transport
 
 __all__ = [
     "Comparison",

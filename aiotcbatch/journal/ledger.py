@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from aiotcbatch.job import Phase
 from aiotcbatch.journal.bodies import Extent
 from aiotcbatch.journal.records import Kind, Run, merged, starts_to_bytes
 from aiotcbatch.journal.schema import (
@@ -28,11 +27,12 @@ from aiotcbatch.journal.schema import (
     unpack_runs,
 )
 from aiotcbatch.journal.sources import described
+from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from aiotcbatch.contents import FileItem
+    from aiotcbatch.collecting.contents import FileItem
     from aiotcbatch.journal.records import Segment
 
 __all__ = ["Ledger"]

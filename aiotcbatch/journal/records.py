@@ -15,9 +15,9 @@ from anyio import to_thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
-    from aiotcbatch.job import Phase
     from aiotcbatch.journal.bodies import JournalSlice
     from aiotcbatch.journal.sources import Source
+    from aiotcbatch.submitting.job import Phase
 
 __all__ = ["Kind", "Restored", "Run", "Segment", "StoredFile", "StoredJob", "StoredSegment"]
 

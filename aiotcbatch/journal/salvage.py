@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import orjson
 
 from aiotcbatch.errors import ConfigurationError
-from aiotcbatch.job import Phase
 from aiotcbatch.journal.ledger import Ledger
 from aiotcbatch.journal.lock import FileLock
 from aiotcbatch.journal.opening import (
@@ -46,6 +45,7 @@ from aiotcbatch.journal.survey import (
     SurveyedSegment,
     survey,
 )
+from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

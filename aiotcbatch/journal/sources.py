@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiotcbatch.contents import FileContent
+    from aiotcbatch.collecting.contents import FileContent
     from aiotcbatch.journal.bodies import JournalSlice
 
 __all__ = ["Origin", "Source", "StoredContent"]

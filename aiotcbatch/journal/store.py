@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from aiotcbatch.contents import FileItem
-    from aiotcbatch.job import JobSettings
+    from aiotcbatch.collecting.contents import FileItem
     from aiotcbatch.journal.bodies import Extent
     from aiotcbatch.journal.ledger import Ledger
     from aiotcbatch.journal.records import Restored, Run, Segment
     from aiotcbatch.journal.salvage import Salvaged
+    from aiotcbatch.submitting.job import JobSettings
 
 __all__ = ["Journal"]
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from aiotcbatch.job import Phase
 from aiotcbatch.journal.ledger import blocks_of
 from aiotcbatch.journal.records import Kind, starts_from_bytes
 from aiotcbatch.journal.schema import (
@@ -35,6 +34,7 @@ from aiotcbatch.journal.schema import (
     unpack_runs,
 )
 from aiotcbatch.journal.sources import Origin
+from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

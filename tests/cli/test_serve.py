@@ -7,7 +7,7 @@ import pytest
 from aiotcbatch import Client
 from aiotcbatch.cli.serve import environment, make_sandbox, page
 from aiotcbatch.errors import ConfigurationError, UnavailableError
-from aiotcbatch.retry import RetryPolicy
+from aiotcbatch.transport.retry import RetryPolicy
 
 
 async def test_what_is_printed_is_enough_for_a_client(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ from support import tcex
 from support.differences import EXAMPLES, RULES, entities, like_ours
 from support.programs import GROUPS, INDICATORS, Call, programs, run
 
+from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.entities.group import GROUP_CLASSES
 from aiotcbatch.entities.indicator import INDICATOR_CLASSES
-from aiotcbatch.typed import TypedBuilder
 
 if TYPE_CHECKING:
     from support.differences import Example, Rule

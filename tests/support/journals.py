@@ -16,9 +16,9 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from aiotcbatch.contents import FileItem
-from aiotcbatch.job import Phase
+from aiotcbatch.collecting.contents import FileItem
 from aiotcbatch.journal import Journal, Kind, Run, Segment
+from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

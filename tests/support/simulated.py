@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from anyio.lowlevel import checkpoint
 
-from aiotcbatch.answers import Answer, error_for
 from aiotcbatch.errors import ConnectionLostError
 from aiotcbatch.events import Events
+from aiotcbatch.transport.answers import Answer, error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

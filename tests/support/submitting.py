@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from anyio.lowlevel import checkpoint
 
 from aiotcbatch.batch import Batch
-from aiotcbatch.http import RetryPolicy, Settings, Transport
-from aiotcbatch.steps import Clock
+from aiotcbatch.submitting.steps import Clock
+from aiotcbatch.transport.http import RetryPolicy, Settings, Transport
 from support.servers import Naps
 
 if TYPE_CHECKING:

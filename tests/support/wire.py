@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from aiotcbatch.http import RetryPolicy, Settings, Transport
+from aiotcbatch.transport.http import RetryPolicy, Settings, Transport
 from support.servers import AUTH, NOW, Handler, Naps, OnConnection, Seen, Server
 
 if TYPE_CHECKING:

@@ -1,0 +1,156 @@
+"""Segments: encoded records side by side, in memory or on disk, and what is cut from them."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from itertools import accumulate, count
+from operator import add
+from typing import TYPE_CHECKING
+
+import orjson
+
+from aiotcbatch.collecting.spool import StoredSlice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiotcbatch.collecting.contents import FileItem
+
+__all__ = ["Cut", "Piece", "Segment", "encode", "loaded"]
+
+#: Records as they are held, in memory, in the spool or in the journal.
+Piece = memoryview | StoredSlice
+
+#: Encodes one wire dict; the only way in which entities become bytes.
+encode = orjson.dumps
+
+
+@dataclass(slots=True)
+class Cut:
+    """What one buffer gives to one chunk."""
+
+    #: Records joined by commas; between two slices a comma is missing.
+    slices: list[Piece] = field(default_factory=list)
+    count: int = 0
+    #: Bytes of the records, with a comma after each.
+    nbytes: int = 0
+    #: Whether a record may point to groups.
+    refers: bool = False
+    #: Contents to upload once these records are on the server.
+    files: list[FileItem] = field(default_factory=list)
+    #: Links that were taken out of records since their circle does not fit: xid to xid.
+    severed: list[tuple[str, str]] = field(default_factory=list)
+    #: The places of the groups that they belong to.
+    file_places: list[int] = field(default_factory=list)
+    #: The places of the records, in the order of the slices.
+    places: list[range] = field(default_factory=list)
+
+    def add(self, piece: Piece, count: int, place: int) -> None:
+        """Append a slice that holds some records, the first of them from a place."""
+        self.slices.append(piece)
+        self.places.append(range(place, place + count))
+        self.count += count
+        self.nbytes += len(piece) + 1
+
+
+class Segment:
+    """
+    Records joined by commas, where each begins, and which are gone.
+
+    While it fills it is a list of records, since joining them once costs half of what appending
+    each to a bytearray does.
+    """
+
+    __slots__ = (
+        "body",
+        "first",
+        "gone",
+        "hashes",
+        "kept",
+        "left",
+        "records",
+        "refers",
+        "starts",
+        "taken",
+    )
+
+    def __init__(self, first: int) -> None:
+        #: The place of the first record; the others follow.
+        self.first = first
+        self.records: list[bytes] = []
+        #: Of the keys, in the order of the records.
+        self.hashes: array[int] = array("q")
+        #: Whether a record may point to groups.
+        self.refers = False
+        #: Records that were taken out by themselves.
+        self.gone: set[int] = set()
+        #: Records before this one are gone too.
+        self.taken = 0
+        self.left = 0
+        self.body: Piece = memoryview(b"")
+        #: What stands for the body in the journal.
+        self.kept: StoredSlice | None = None
+        #: Record i is ``body[starts[i] : starts[i + 1] - 1]``.
+        self.starts: array[int] = array("I")
+
+    def close(self) -> None:
+        """Join the records; those that are gone leave a comma, which is never sent."""
+        records = self.records
+        self.body = memoryview(b",".join(records))
+        # Where the records end if there were no commas, and how many commas are before that.
+        self.starts = array("I", map(add, accumulate(map(len, records), initial=0), count()))
+        self.left = len(records) - len(self.gone)
+        self.records = []
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    @property
+    def stored_body(self) -> bytes | memoryview:
+        """The records that the journal is to keep."""
+        return loaded(self.body)
+
+    def has(self, at: int) -> bool:
+        """Whether a record is there."""
+        return self.taken <= at < len(self) and at not in self.gone
+
+    def find(self, number: int) -> Iterator[int]:
+        """Tell where records are whose key has this hash."""
+        at = -1
+        while True:
+            try:
+                at = self.hashes.index(number, at + 1)
+            except ValueError:
+                return
+            if self.has(at):
+                yield at
+
+    def record(self, at: int) -> bytes | memoryview:
+        """Give one record, whether it is joined with the others or not."""
+        return self.records[at] if self.records else loaded(self.slice(at, at + 1))
+
+    def slice(self, start: int, stop: int) -> Piece:
+        """Give some records, joined by commas."""
+        return self.body[self.starts[start] : self.starts[stop] - 1]
+
+    def nbytes(self, start: int, stop: int) -> int:
+        """Bytes of some records, with a comma after each."""
+        return self.starts[stop] - self.starts[start]
+
+    def next_run(self, max_count: int, max_bytes: int) -> tuple[int, int]:
+        """The first run of records that are there, as far as it fits."""
+        start = self.taken
+        while start in self.gone:
+            start += 1
+        stop = min(len(self), start + max_count)
+        if self.gone:
+            stop = min((at for at in self.gone if start < at < stop), default=stop)
+        fitting = bisect_right(self.starts, self.starts[start] + max_bytes) - 1
+        return start, min(stop, fitting)
+
+
+def loaded(piece: Piece) -> bytes | memoryview:
+    """Give the bytes of some records, reading them if they are on disk."""
+    return piece if isinstance(piece, memoryview) else piece.read()

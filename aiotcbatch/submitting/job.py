@@ -1,0 +1,301 @@
+"""One batch job: its settings, and its life from the chunk to the result."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from aiotcbatch.errors import ConfigurationError, CriticalError
+from aiotcbatch.results import BatchStatus
+from aiotcbatch.submitting.files import UploadResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiotcbatch.collecting.chunk import Chunk
+    from aiotcbatch.collecting.contents import FileItem
+    from aiotcbatch.results import BatchError
+
+__all__ = ["Job", "JobSettings", "Phase"]
+
+_CHOICES = {
+    "action": ("Create", "Delete"),
+    "attribute_write_type": ("Append", "Replace", "Singleton", "Static"),
+    "tag_write_type": ("Append", "Replace"),
+    "security_label_write_type": ("Append", "Replace"),
+    "file_merge_mode": ("Merge", "Distribute"),
+    "hash_collision_mode": (
+        "FavorIncoming",
+        "FavorExisting",
+        "IgnoreIncoming",
+        "IgnoreExisting",
+        "Split",
+    ),
+}
+_OPTIONAL = frozenset({"file_merge_mode", "hash_collision_mode"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings:
+    """
+    How the server is to treat a job's document.
+
+    Source: v2 Batch API, job configuration.
+
+    Raises:
+        ConfigurationError: When a value is not one that the server knows.
+    """
+
+    owner: str
+    action: str = "Create"
+    attribute_write_type: str = "Replace"
+    tag_write_type: str = "Replace"
+    security_label_write_type: str = "Replace"
+    halt_on_error: bool = True
+    playbook_triggers_enabled: bool = False
+    file_merge_mode: str | None = None
+    hash_collision_mode: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.owner, str) or not self.owner:
+            raise ConfigurationError("owner", self.owner, "the name of an owner")
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices and not (value is None and name in _OPTIONAL):
+                near = difflib.get_close_matches(str(value).title(), choices, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ConfigurationError(name, value, f"one of {', '.join(choices)}{hint}")
+        for name in ("halt_on_error", "playbook_triggers_enabled"):
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise ConfigurationError(name, value, "True or False")
+
+    @property
+    def repeatable(self) -> bool:
+        """
+        Whether the same document twice is the same as once.
+
+        Not so with Append: the server adds attributes without looking for duplicates.
+        Source: v2 Batch API, job configuration.
+        """
+        return self.action == "Delete" or self.attribute_write_type != "Append"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The body of the request that creates the job."""
+        config = {
+            "action": self.action,
+            "attributeWriteType": self.attribute_write_type,
+            "haltOnError": self.halt_on_error,
+            "owner": self.owner,
+            "playbookTriggersEnabled": self.playbook_triggers_enabled,
+            "securityLabelWriteType": self.security_label_write_type,
+            "tagWriteType": self.tag_write_type,
+            "version": "V2",
+        }
+        if self.file_merge_mode is not None:
+            config["fileMergeMode"] = self.file_merge_mode
+        if self.hash_collision_mode is not None:
+            config["hashCollisionMode"] = self.hash_collision_mode
+        return config
+
+
+class Phase(Enum):
+    """How far a job is."""
+
+    #: Its chunk is cut; the server knows nothing.
+    CUT = "Pending"
+    #: It has an id; the server waits for the document.
+    CREATED = "Created"
+    #: An upload was begun and its end is not known. The job's status tells whether the server has
+    #: the document; without an id, in the one-request form, nothing does.
+    UPLOADING = "Uploading"
+    #: The server has the document.
+    UPLOADED = "Queued"
+    #: The server has done its work; its errors may still have to be fetched.
+    COMPLETED = "Completed"
+    #: The errors are known; files may still have to go up.
+    FILING = "Filing"
+    #: Nothing is left to do.
+    DONE = "Done"
+    #: What the server did with the document cannot be told, and it is not safe to send it again.
+    LOST = "Unknown"
+
+
+#: Phases in which the server does not have the document, or may not.
+UNSENT = frozenset({Phase.CUT, Phase.CREATED, Phase.UPLOADING})
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """
+    One batch job, which can be taken up again in whichever phase it was left.
+
+    It holds its document until nothing needs it any more: neither sending it, nor telling which
+    entities the errors are about.
+    """
+
+    settings: JobSettings
+    chunk: Chunk | None
+    batch_id: int | None = None
+    phase: Phase = Phase.CUT
+    status: BatchStatus = field(default_factory=BatchStatus)
+    #: When the document was uploaded, on the clock of who did it.
+    uploaded_at: float = 0.0
+    #: How often it was taken up.
+    attempts: int = 0
+    #: How often the server forgot it since it was taken up.
+    times_forgotten: int = 0
+    #: Contents that are still to be uploaded, by xid.
+    files: dict[str, FileItem] = field(default_factory=dict)
+    #: What became of each file, by xid in the order of the groups; None until it is known.
+    uploads: dict[str, UploadResult | None] = field(default_factory=dict)
+    #: The xids of the files whose upload was begun.
+    opened: set[str] = field(default_factory=set)
+    #: Later jobs have higher numbers.
+    number: int = 0
+    group_count: int = 0
+    indicator_count: int = 0
+    association_count: int = 0
+    #: Whether it may point to groups of an earlier job.
+    refers: bool = False
+
+    def __post_init__(self) -> None:
+        chunk = self.document
+        self.number = chunk.number
+        self.group_count = chunk.groups.count
+        self.indicator_count = chunk.indicators.count
+        self.association_count = chunk.associations.count
+        self.refers = chunk.refers
+        if self.settings.action != "Delete":
+            self.files = {item.xid: item for item in chunk.files}
+            self.uploads = dict.fromkeys(self.files)
+
+    @property
+    def id(self) -> int:
+        """The id of a job that the server has created."""
+        if self.batch_id is None:
+            raise AssertionError(f"a job in phase {self.phase.name} has no id")
+        return self.batch_id
+
+    @property
+    def document(self) -> Chunk:
+        """The document of a job that still has it."""
+        if self.chunk is None:
+            raise AssertionError(f"a job in phase {self.phase.name} has given its document up")
+        return self.chunk
+
+    @property
+    def count(self) -> int:
+        """Groups, indicators and associations."""
+        return self.group_count + self.indicator_count + self.association_count
+
+    @property
+    def unsent(self) -> bool:
+        """Whether the server does not have the document, or may not."""
+        return self.phase in UNSENT
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether taking it up again can get it further."""
+        return self.phase not in {Phase.DONE, Phase.LOST}
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why it did not get further, None if nothing stands in its way."""
+        return self.status.failure
+
+    @property
+    def result(self) -> BatchStatus:
+        """What it came to, as far as it is."""
+        result = BatchStatus(self.status)
+        if "status" not in result:
+            failed = self.unsent and self.failure is not None
+            result["status"] = "Failed" if failed else self.phase.value
+        if self.batch_id is not None:
+            result["id"] = self.batch_id
+        result.setdefault("errors", [])
+        result["uploads"] = [upload for upload in self.uploads.values() if upload is not None]
+        return result
+
+    def failed(self, error: Exception) -> None:
+        """Note why it did not get further, until it is taken up again."""
+        self.status["failure"] = error
+
+    def retried(self) -> None:
+        """Note that it is taken up again."""
+        if self.unfinished:
+            self.status.pop("failure", None)
+        self.attempts += 1
+        self.times_forgotten = 0
+
+    def created(self, batch_id: int) -> None:
+        """Note that the server gave it an id, and does not have the document."""
+        self.batch_id, self.phase = batch_id, Phase.CREATED
+
+    def uploading(self) -> None:
+        """Note that from now on the server may have the document."""
+        self.phase = Phase.UPLOADING
+
+    def uploaded(self, at: float) -> None:
+        """Note that the server has the document."""
+        self.uploaded_at, self.phase = at, Phase.UPLOADED
+
+    def completed(self, status: Mapping[str, Any]) -> None:
+        """Note that the server has done its work."""
+        self.status.update(status)
+        self.phase = Phase.COMPLETED
+
+    def explained(self, errors: list[BatchError] | None = None) -> None:
+        """Note that the errors are known, or that nobody asks for them."""
+        if errors is not None:
+            self.status["errors"] = errors
+        self.chunk = None
+        self.phase = Phase.FILING if self.files else Phase.DONE
+        critical = next((error for error in self.status.errors if error.critical), None)
+        if critical is not None:
+            self._given_up(critical)
+
+    def _given_up(self, critical: BatchError) -> None:
+        """Note that the server gave up on the document, whatever is tried."""
+        name = "an inline job" if self.batch_id is None else f"job {self.batch_id}"
+        self.failed(
+            CriticalError(
+                f"the server gave up on {name}: {critical.message} At most a part of it is there:"
+                " correct what is named, and add its entities again.",
+                batch_id=self.batch_id,
+            )
+        )
+        self._end(Phase.DONE, "the server gave up on its batch job")
+
+    def filed(self, upload: UploadResult) -> None:
+        """Note what became of a file."""
+        self.files.pop(upload["xid"], None)
+        self.uploads[upload["xid"]] = upload
+        if self.phase is Phase.FILING and not self.files:
+            self.phase = Phase.DONE
+
+    def unsendable(self, xid: str, why: str) -> None:
+        """Note that a file will not be uploaded."""
+        self.filed(UploadResult(uploaded=False, xid=xid, error=why, bytes=0))
+
+    def withdrawn(self) -> None:
+        """Note that the server certainly does not have the document, under no id."""
+        self.batch_id, self.phase = None, Phase.CUT
+
+    def forgotten(self) -> None:
+        """Note that the server does not know the id any more."""
+        self.times_forgotten += 1
+        self.withdrawn()
+
+    def lost(self) -> None:
+        """Note that what became of it cannot be told, so that it is not sent again."""
+        self._end(Phase.LOST, "what became of its batch job is not known")
+
+    def _end(self, phase: Phase, why: str) -> None:
+        for xid in list(self.files):
+            self.unsendable(xid, why)
+        self.chunk = None
+        self.phase = phase

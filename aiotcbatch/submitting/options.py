@@ -1,0 +1,201 @@
+"""What a submit does, when it halts, and the settings of a batch that can be changed later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from aiotcbatch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from aiotcbatch.submitting.job import JobSettings
+
+__all__ = ["Configurable", "Halt", "SubmitOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Which failing steps end a submit; the others are noted in the result."""
+
+    batch: bool = True
+    poll: bool = True
+    file: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitOptions:
+    """
+    What a submit does, and how far it goes.
+
+    Raises:
+        ConfigurationError: When a value is out of its range.
+    """
+
+    poll: bool = True
+    errors: bool = True
+    process_files: bool = True
+    halt: Halt = Halt()
+    #: Seconds that a job may take before the server has done its work.
+    poll_timeout: float = 3600.0
+    #: Jobs that the server has at once: one to work at, the others so that it never waits.
+    max_jobs: int = 3
+    file_concurrency: int = 8
+    create_and_upload: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.poll_timeout >= 0:
+            raise ConfigurationError("poll_timeout", self.poll_timeout, "seconds, 0 or more")
+        for name in ("max_jobs", "file_concurrency"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigurationError(name, value, "a whole number from 1 on")
+
+
+class Configurable:
+    """
+    Settings of a batch, as properties that can be changed until they are used.
+
+    Args:
+        settings: How the server treats jobs.
+        options: What a submit does.
+    """
+
+    def __init__(self, settings: JobSettings, options: SubmitOptions) -> None:
+        self._settings = settings
+        self._options = options
+        self._halt_overrides: dict[str, bool | None] = dict.fromkeys(("batch", "poll", "file"))
+
+    @property
+    def settings(self) -> JobSettings:
+        """How the server treats the jobs that are made from now on."""
+        return self._settings
+
+    def _set(self, **change: Any) -> None:
+        self._settings = replace(self._settings, **change)
+
+    @property
+    def owner(self) -> str:
+        """The owner to write into."""
+        return self._settings.owner
+
+    @property
+    def action(self) -> str:
+        """``Create`` (which updates too) or ``Delete``."""
+        return self._settings.action
+
+    @action.setter
+    def action(self, action: str) -> None:
+        self._set(action=action)
+
+    @property
+    def attribute_write_type(self) -> str:
+        """``Replace``, ``Append``, ``Singleton`` or ``Static``."""
+        return self._settings.attribute_write_type
+
+    @attribute_write_type.setter
+    def attribute_write_type(self, write_type: str) -> None:
+        self._set(attribute_write_type=write_type)
+
+    @property
+    def tag_write_type(self) -> str:
+        """``Replace`` or ``Append``."""
+        return self._settings.tag_write_type
+
+    @tag_write_type.setter
+    def tag_write_type(self, write_type: str) -> None:
+        self._set(tag_write_type=write_type)
+
+    @property
+    def security_label_write_type(self) -> str:
+        """``Replace`` or ``Append``."""
+        return self._settings.security_label_write_type
+
+    @security_label_write_type.setter
+    def security_label_write_type(self, write_type: str) -> None:
+        self._set(security_label_write_type=write_type)
+
+    @property
+    def halt_on_error(self) -> bool:
+        """The server stops a job at its first error; what failed here is another matter."""
+        return self._settings.halt_on_error
+
+    @halt_on_error.setter
+    def halt_on_error(self, halt: bool) -> None:
+        self._set(halt_on_error=halt)
+
+    @property
+    def playbook_triggers_enabled(self) -> bool:
+        """Fire playbook triggers for what is written."""
+        return self._settings.playbook_triggers_enabled
+
+    @playbook_triggers_enabled.setter
+    def playbook_triggers_enabled(self, enabled: bool) -> None:
+        self._set(playbook_triggers_enabled=enabled)
+
+    @property
+    def file_merge_mode(self) -> str | None:
+        """``Merge`` or ``Distribute``; None leaves it to the server."""
+        return self._settings.file_merge_mode
+
+    @file_merge_mode.setter
+    def file_merge_mode(self, mode: str | None) -> None:
+        self._set(file_merge_mode=mode)
+
+    @property
+    def hash_collision_mode(self) -> str | None:
+        """What is done when a hash differs from the one that is there; None: the server's way."""
+        return self._settings.hash_collision_mode
+
+    @hash_collision_mode.setter
+    def hash_collision_mode(self, mode: str | None) -> None:
+        self._set(hash_collision_mode=mode)
+
+    @property
+    def poll_timeout(self) -> float:
+        """Seconds that the server may take for one job."""
+        return self._options.poll_timeout
+
+    @poll_timeout.setter
+    def poll_timeout(self, seconds: float) -> None:
+        self._options = replace(self._options, poll_timeout=seconds)
+
+    @property
+    def halt_on_batch_error(self) -> bool | None:
+        """Over ``halt_on_error`` of submit, for creating and uploading jobs; None: not over it."""
+        return self._halt_overrides["batch"]
+
+    @halt_on_batch_error.setter
+    def halt_on_batch_error(self, halt: bool | None) -> None:
+        self._override("batch", halt)
+
+    @property
+    def halt_on_poll_error(self) -> bool | None:
+        """Over ``halt_on_error`` of submit, for polling; None: not over it."""
+        return self._halt_overrides["poll"]
+
+    @halt_on_poll_error.setter
+    def halt_on_poll_error(self, halt: bool | None) -> None:
+        self._override("poll", halt)
+
+    @property
+    def halt_on_file_error(self) -> bool | None:
+        """Over ``halt_on_error`` of submit, for uploading files; None: not over it."""
+        return self._halt_overrides["file"]
+
+    @halt_on_file_error.setter
+    def halt_on_file_error(self, halt: bool | None) -> None:
+        self._override("file", halt)
+
+    def _override(self, step: str, halt: object) -> None:
+        if halt is not None and not isinstance(halt, bool):
+            raise ConfigurationError(f"halt_on_{step}_error", halt, "True, False or None")
+        self._halt_overrides[step] = halt
+
+    def _halt(self, halt_on_error: bool | None) -> Halt:
+        """Say which steps halt, by the argument and by what was set over it."""
+        default = True if halt_on_error is None else halt_on_error
+        chosen = {
+            step: default if override is None else override
+            for step, override in self._halt_overrides.items()
+        }
+        return Halt(**chosen)

@@ -1,0 +1,360 @@
+"""Chunks to jobs to files: order, concurrency, and what happens when a step fails."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import anyio
+
+from aiotcbatch.errors import AiotcbatchError, CriticalError, NotFoundError
+from aiotcbatch.recorder import NO_RECORDER
+from aiotcbatch.submitting.job import Phase
+from aiotcbatch.submitting.options import Halt, SubmitOptions
+from aiotcbatch.submitting.steps import Clock, Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from aiotcbatch.recorder import Recorder
+    from aiotcbatch.submitting.job import Job
+    from aiotcbatch.submitting.polling import PollSchedule
+    from aiotcbatch.transport.http import Transport
+
+__all__ = ["Clock", "Halt", "Pipeline", "SubmitOptions"]
+
+
+class _End:
+    """What a source of jobs gives when there will be no more."""
+
+
+_END = _End()
+
+
+class Pipeline:
+    """
+    Takes jobs through their phases: one is uploaded while the server works on those before it.
+
+    Four workers share the jobs: one creates and uploads, in order; one polls the oldest job on
+    the server; one fetches the errors of completed jobs; one uploads their files. A job with
+    entities that may point to an earlier job's groups is not uploaded before that one has
+    completed.
+
+    Everything is in the jobs themselves, so a run that was cancelled or has failed can be
+    followed by another, of this pipeline or of another one.
+
+    Bounds: at most ``max_jobs`` jobs are on the server, and no further one is sent while as many
+    again wait for their errors or their files.
+
+    Args:
+        transport: Where to send.
+        schedule: When to poll.
+        options: What to do.
+        jobs: The jobs in their order, those that were begun before first; it is asked for the
+            next one when there is room for it. None says that there is none until `wake`.
+        clock: The time.
+        recorder: Told how far each job is, before the next thing is done with it.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        schedule: PollSchedule,
+        options: SubmitOptions,
+        jobs: Iterator[Job | None],
+        clock: Clock,
+        recorder: Recorder = NO_RECORDER,
+    ) -> None:
+        self._steps = Steps(transport, schedule, clock, recorder)
+        self._recorder = recorder
+        self._options = options
+        self._source = jobs
+        self._clock = clock
+        #: Nothing more comes from the source.
+        self._dry = False
+        #: The next job, if it waits for its turn.
+        self._next: Job | None = None
+        #: Jobs that the server forgot after their upload, to be sent again before all others.
+        self._again: deque[Job] = deque()
+        self._on_server: deque[Job] = deque()
+        self._completed: deque[Job] = deque()
+        self._filing: deque[Job] = deque()
+        #: When the oldest job on the server became the oldest.
+        self._oldest_since = clock.now()
+        self._began = self._oldest_since
+        self._changed = anyio.Event()
+        self._pausing = False
+        self._naps: set[anyio.CancelScope] = set()
+        self._failure: Exception | None = None
+        #: Jobs that were begun and have not ended, in their order.
+        self.jobs: list[Job] = []
+        #: Jobs that have ended, for the caller to take away.
+        self.finished: deque[Job] = deque()
+
+    @property
+    def over(self) -> bool:
+        """Whether every job has come to its end and was taken away."""
+        return self._over and not self.finished
+
+    @property
+    def _over(self) -> bool:
+        return self._dry and not self.jobs
+
+    async def run(self, *, until_one: bool = False) -> None:
+        """
+        Take all jobs to their end.
+
+        Args:
+            until_one: Return when a job has come to its end; requests that are under way are
+                finished first, and the next run goes on.
+
+        Raises:
+            AiotcbatchError: The first failure that halts.
+        """
+        self._pausing = False
+        self._began = self._clock.now()
+        with self._steps.tell.of_submit(lambda: not self.jobs):
+            async with anyio.create_task_group() as workers:
+                for worker in (self._send, self._poll, self._explain, self._file):
+                    workers.start_soon(self._guard, worker, workers.cancel_scope)
+                if until_one:
+                    while not self.finished and not self._over:
+                        await self.changed()
+                    self._pause()
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+
+    async def changed(self) -> None:
+        """Wait until something has happened: a job got further, or `wake` was called."""
+        await self._changed.wait()
+
+    def wake(self) -> None:
+        """Look for jobs again, after there was none."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def close(self) -> None:
+        """Give back the jobs that were not begun."""
+        close = getattr(self._source, "close", None)
+        if close is not None:
+            close()
+
+    async def _guard(self, worker: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+        try:
+            await worker()
+        except Exception as error:  # noqa: BLE001 - raised by run(), not in a group of one
+            self._failure = self._failure or error
+            scope.cancel()
+        finally:
+            self.wake()
+
+    @property
+    def _working(self) -> bool:
+        return not (self._pausing or self._over)
+
+    def _pause(self) -> None:
+        self._pausing = True
+        for nap in self._naps:
+            nap.cancel()
+        self.wake()
+
+    async def _nap(self, seconds: float) -> bool:
+        """Sleep, less long if the run is to pause; True if it is."""
+        if self._pausing:
+            return True
+        with anyio.CancelScope() as scope:
+            self._naps.add(scope)
+            try:
+                await self._clock.sleep(seconds)
+            finally:
+                self._naps.discard(scope)
+        return self._pausing
+
+    # How a job ends
+
+    def _end(self, job: Job) -> None:
+        self._steps.tell.ended(job)
+        if job.failure is None:
+            job.chunk = None  # nobody needs it any more, and it may be large
+        self.jobs.remove(job)
+        self.finished.append(job)
+        self.wake()
+
+    def _fail(self, job: Job, error: AiotcbatchError, *, halt: bool) -> None:
+        """Raise, or note in the job that it gets no further."""
+        self._steps.tell.failed(job, error)
+        job.failed(error)
+        if halt:
+            raise error
+        self._end(job)
+
+    # The worker that creates and uploads
+
+    async def _send(self) -> None:
+        while self._working:
+            job = self._take()
+            if job is None:
+                await self.changed()
+            else:
+                await self._begin(job)
+                self.wake()
+
+    def _take(self) -> Job | None:
+        """Take the next job, None if there is none or if it must wait for others."""
+        if self._again:
+            return self._again.popleft() if self._has_turn(self._again[0]) else None
+        job, self._next = self._next or self._ask_source(), None
+        if job is not None and not self._has_turn(job):
+            self._next = job
+            return None
+        return job
+
+    def _ask_source(self) -> Job | None:
+        job = _END if self._dry else next(self._source, _END)
+        if isinstance(job, _End):
+            if not self._dry:
+                self._dry = True
+                self.wake()
+            return None
+        if job is not None:
+            self.jobs.append(job)
+            job.retried()
+        return job
+
+    def _has_turn(self, job: Job) -> bool:
+        """Whether a job can be begun; one that is on the server can at any time."""
+        if not job.unsent:
+            return True
+        most = self._options.max_jobs
+        if len(self._on_server) >= most or len(self._completed) + len(self._filing) >= most:
+            return False
+        return not (job.refers and self._on_server)
+
+    async def _begin(self, job: Job) -> None:
+        """Take a job up, in whichever phase it is."""
+        if job.unsent:
+            at_once = self._options.create_and_upload and job.settings.action != "Delete"
+            try:
+                await self._steps.send(job, at_once=at_once)
+            except AiotcbatchError as error:
+                self._fail(job, error, halt=self._options.halt.batch)
+                return
+        if job.phase is Phase.UPLOADED and self._options.poll:
+            self._on_server.append(job)
+        elif job.phase is Phase.COMPLETED:
+            self._completed.append(job)
+        elif job.phase is Phase.FILING and self._options.process_files:
+            self._filing.append(job)
+        else:
+            self._end(job)
+
+    # The worker that polls
+
+    async def _poll(self) -> None:
+        while self._working:
+            if self._on_server:
+                await self._watch(self._on_server[0])
+            else:
+                await self.changed()
+
+    async def _watch(self, job: Job) -> None:
+        """Wait for the oldest job on the server."""
+        since = max(job.uploaded_at, self._oldest_since, self._began)
+        try:
+            status = await self._steps.completion(
+                job.id,
+                count=job.count,
+                since=since,
+                limit=self._options.poll_timeout,
+                nap=self._nap,
+                # Of a job that was there before this run it is not known when it began.
+                learn=since > self._began,
+            )
+        except NotFoundError as error:
+            self._leave_server()
+            self._forgotten(job, error)
+        except AiotcbatchError as error:
+            self._leave_server()
+            self._fail(job, error, halt=self._options.halt.poll)
+        else:
+            if status is not None:
+                self._leave_server()
+                job.completed(status)
+                await self._recorder.note(job)
+                self._completed.append(job)
+        self.wake()
+
+    def _leave_server(self) -> None:
+        self._on_server.popleft()
+        self._oldest_since = self._clock.now()
+
+    def _forgotten(self, job: Job, error: NotFoundError) -> None:
+        """Have a job that the server forgot, as one does that restarts, sent again."""
+        try:
+            self._steps.forgotten(job, error)
+        except AiotcbatchError as lost:
+            self._fail(job, lost, halt=self._options.halt.poll)
+        else:
+            # At once, before anybody looks whether the jobs that wait for this one have a turn.
+            self._again.append(job)
+
+    # The worker that fetches errors
+
+    async def _explain(self) -> None:
+        while self._working:
+            if self._completed:
+                await self._fetch_errors(self._completed[0])
+            else:
+                await self.changed()
+
+    async def _fetch_errors(self, job: Job) -> None:
+        try:
+            if not self._asks_errors(job):
+                job.explained()
+                await self._recorder.note(job)
+            elif not await self._steps.explain(job, self._nap):
+                return
+        except AiotcbatchError as error:
+            self._completed.popleft()
+            self._fail(job, error, halt=self._options.halt.poll)
+            return
+        self._completed.popleft()
+        if isinstance(job.failure, CriticalError):
+            self._fail(job, job.failure, halt=self._options.halt.batch)
+        elif job.files and self._options.process_files:
+            self._filing.append(job)
+            self.wake()
+        else:
+            self._end(job)
+
+    def _asks_errors(self, job: Job) -> bool:
+        if self._options.errors or (job.batch_id is None and job.status.errors):
+            return True
+        # Without them the files of refused groups would go up.
+        return bool(job.files and job.status.error_count and self._options.process_files)
+
+    # The worker that uploads files
+
+    async def _file(self) -> None:
+        while self._working:
+            if self._filing:
+                await self._upload_files(self._filing[0])
+            else:
+                await self.changed()
+
+    async def _upload_files(self, job: Job) -> None:
+        try:
+            await self._steps.upload_files(
+                job,
+                concurrency=self._options.file_concurrency,
+                halt=self._options.halt.file,
+                stop=lambda: self._pausing,
+            )
+        except AiotcbatchError as error:
+            self._filing.popleft()
+            self._fail(job, error, halt=self._options.halt.file)
+            return
+        if not job.files:
+            self._filing.popleft()
+            self._end(job)

@@ -1,0 +1,157 @@
+"""Encoded records: what goes in comes out, once, in order and within the limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hypothesis.strategies as st
+import orjson
+import pytest
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from aiotcbatch.collecting import buffer as buffer_module
+from aiotcbatch.collecting.buffer import Buffer, xid_of
+from aiotcbatch.collecting.contents import FileItem
+from aiotcbatch.collecting.group_buffer import GroupBuffer
+from aiotcbatch.collecting.segments import Cut, encode
+
+XIDS = st.sampled_from([f"x{number}" for number in range(12)])
+
+
+def decoded(cut: Cut) -> list[dict[str, Any]]:
+    """Read the records of a cut back."""
+    return [data for piece in cut.slices for data in orjson.loads(b"[" + bytes(piece) + b"]")]
+
+
+class BufferMachine(RuleBasedStateMachine):
+    """Any adds, removals and cuts, against a plain dict."""
+
+    @initialize(segment_bytes=st.sampled_from([1, 60, 10_000]))
+    def start(self, segment_bytes: int) -> None:
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(buffer_module, "SEGMENT_BYTES", segment_bytes)
+        self.buffer = Buffer(xid_of)
+        self.model: dict[str, dict[str, Any]] = {}
+
+    def teardown(self) -> None:
+        if hasattr(self, "patch"):
+            self.patch.undo()
+
+    @rule(xid=XIDS, size=st.integers(0, 30))
+    def add(self, xid: str, size: int) -> None:
+        if xid not in self.model:
+            data = {"xid": xid, "pad": "p" * size}
+            self.model[xid] = data
+            self.buffer.add(xid, encode(data))
+
+    @rule(xid=XIDS)
+    def remove(self, xid: str) -> None:
+        assert self.buffer.remove(xid) == self.model.pop(xid, None)
+
+    @rule(max_count=st.integers(1, 6), max_bytes=st.integers(0, 200))
+    def take(self, max_count: int, max_bytes: int) -> None:
+        expected: list[dict[str, Any]] = []
+        room = max_bytes
+        for data in self.model.values():
+            room -= len(encode(data)) + 1
+            if len(expected) == max_count or room < 0:
+                break
+            expected.append(data)
+
+        cut = self.buffer.take(max_count, max_bytes)
+
+        assert decoded(cut) == expected
+        assert cut.count == len(expected)
+        assert cut.nbytes == sum(len(encode(data)) + 1 for data in expected) <= max_bytes
+        for data in expected:
+            del self.model[data["xid"]]
+
+    @invariant()
+    def counts(self) -> None:
+        if hasattr(self, "buffer"):
+            assert self.buffer.count == len(self.model)
+            assert self.buffer.nbytes == sum(len(encode(d)) + 1 for d in self.model.values())
+            assert all(xid in self.buffer for xid in self.model)
+
+
+TestBuffer = BufferMachine.TestCase
+
+
+class GroupMachine(RuleBasedStateMachine):
+    """Any linked groups with files, and cuts that leave nothing out and nothing before its time."""
+
+    @initialize(segment_bytes=st.sampled_from([1, 100, 10_000]))
+    def start(self, segment_bytes: int) -> None:
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(buffer_module, "SEGMENT_BYTES", segment_bytes)
+        self.buffer = GroupBuffer()
+        self.held: dict[str, list[str]] = {}
+        self.files: set[str] = set()
+
+    def teardown(self) -> None:
+        if hasattr(self, "patch"):
+            self.patch.undo()
+
+    @rule(xid=XIDS, links=st.lists(XIDS, max_size=3, unique=True), with_file=st.booleans())
+    def add(self, xid: str, links: list[str], with_file: bool) -> None:
+        if xid in self.held:
+            return
+        data = {"xid": xid, "associatedGroupXid": links} if links else {"xid": xid}
+        item = FileItem(xid=xid, type="Document", content=b"") if with_file else None
+        self.buffer.add_group(xid, encode(data), links, item)
+        self.held[xid] = links
+        if with_file:
+            self.files.add(xid)
+
+    @rule(xid=XIDS)
+    def remove(self, xid: str) -> None:
+        data = self.buffer.remove(xid)
+        item = self.buffer.detach(xid)
+
+        assert (data is not None) == (xid in self.held)
+        assert (item is not None) == (xid in self.files)
+        self.held.pop(xid, None)
+        self.files.discard(xid)
+
+    @precondition(lambda self: self.held)
+    @rule(max_count=st.integers(1, 6))
+    def take(self, max_count: int) -> None:
+        cut = self.buffer.take(max_count, 100_000)
+        groups = decoded(cut)
+        taken = {data["xid"] for data in groups}
+        severed = set(cut.severed)
+
+        assert 0 < len(groups) == len(taken) <= max_count
+        assert {item.xid for item in cut.files} == taken & self.files
+        for data in groups:
+            sent = data.get("associatedGroupXid", [])
+            lost = [target for target in self.held[data["xid"]] if target not in sent]
+            assert {(data["xid"], target) for target in lost} <= severed
+            # No group points to one that is still held.
+            assert not set(sent) & (self.held.keys() - taken)
+        assert len(severed) == sum(
+            len(self.held[data["xid"]]) - len(data.get("associatedGroupXid", [])) for data in groups
+        )
+        for xid in taken:
+            del self.held[xid]
+        self.files -= taken
+
+    @invariant()
+    def counts(self) -> None:
+        if hasattr(self, "buffer"):
+            assert self.buffer.count == len(self.held)
+            assert self.buffer.file_count == len(self.files)
+
+
+TestGroupBuffer = GroupMachine.TestCase
+
+
+def test_a_circle_that_fits_stays_whole() -> None:
+    """Groups that point to each other go together, if need be in the next chunk."""
+    groups = GroupBuffer()
+    for xid, links in {"single": [], "a": ["b"], "b": ["c"], "c": ["a"]}.items():
+        groups.add_group(xid, encode({"xid": xid, "associatedGroupXid": links}), links, None)
+
+    cuts = [[data["xid"] for data in decoded(groups.take(3, 10_000))] for _ in range(2)]
+
+    assert cuts == [["single"], ["a", "b", "c"]]

@@ -1,0 +1,251 @@
+"""The fast way of interface 3: it never takes what the thorough one would refuse or rewrite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiotcbatch.collecting import plain, raw
+from aiotcbatch.collecting.plain import plain_group, plain_indicator
+from aiotcbatch.collecting.typed import TypedBuilder
+from aiotcbatch.entities.indicator import Address
+from aiotcbatch.errors import SealedError, ValidationError
+
+NAMES = st.sampled_from(["APT", "Description", "", "t" * 129, "ü", 5, None, ["APT"]])
+PARTS = st.one_of(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "type": NAMES,
+                "name": NAMES,
+                "value": st.sampled_from(["text", "", 0, True, None, ["a"]]),
+                "displayed": st.booleans(),
+                "color": st.sampled_from(["ff0000", "#ff0000", "red"]),
+                "securityLabel": st.just([{"name": "TLP:RED"}]),
+            },
+        ),
+        max_size=2,
+    ),
+    st.sampled_from([(), {}, "", "APT", {"name": "APT"}, ({"name": "APT"},), None]),
+)
+LINKS = st.sampled_from([["g"], [{"groupXid": "g"}], [{"groupXid": ""}], [{}], "g", [], ("g",)])
+#: Fields that indicators and groups may have, right and wrong.
+FIELDS: dict[Any, st.SearchStrategy[Any]] = {
+    "attribute": PARTS,
+    "tag": PARTS,
+    "securityLabel": PARTS,
+    "associatedGroups": LINKS,
+    "associatedGroupXid": LINKS,
+    "rating": st.sampled_from([0.0, -0.0, 3.5, 5.0, 5.1, 3, "3", True, None, float("nan")]),
+    "confidence": st.sampled_from([0, 100, 101, 50.0, "50", True, None]),
+    "dateAdded": st.sampled_from(["2020-01-01T00:00:00Z", "2020-01-01", "never", 0, None]),
+    "active": st.sampled_from([True, False, "yes", 1, 2]),
+    "flag1": st.booleans(),
+    "dnsActive": st.booleans(),
+    "eventDate": st.just("2020-01-01T00:00:00Z"),
+    "subject": st.sampled_from(["s", ""]),
+    "header": st.just("h"),
+    "body": st.just("b"),
+    "xdi": st.just("x"),
+    "newerField": st.just(1),
+}
+SOME_FIELDS = st.lists(st.sampled_from(list(FIELDS)), max_size=4, unique=True).flatmap(
+    lambda names: st.fixed_dictionaries({name: FIELDS[name] for name in names})
+)
+INDICATORS = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["Address", "address", "Host", "Mutex", "Other", ["Host"]]),
+        "summary": st.sampled_from(["1.2.3.4", "a.example", "A.example", " 1.2.3.4", "", 5]),
+        "xid": st.sampled_from(["x", "", None, 5]),
+    }
+)
+GROUPS = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["Adversary", "adversary", "Event", "Email", "Document"]),
+        "name": st.sampled_from(["name", "", None, "\ud800"]),
+        "xid": st.sampled_from(["x", "", None, 5]),
+    }
+)
+
+
+def same(found: dict[str, Any], given_dict: dict[str, Any] | None) -> bool:
+    """Whether both are the same document, types included."""
+    return orjson.dumps(found, option=orjson.OPT_SORT_KEYS) == orjson.dumps(
+        given_dict, option=orjson.OPT_SORT_KEYS
+    )
+
+
+@given(INDICATORS, SOME_FIELDS)
+def test_an_indicator_it_takes_is_what_the_other_makes(
+    indicator: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    """What the fast way takes, the thorough one takes too, and makes the same of it."""
+    given_dict = indicator | fields
+    before = repr(given_dict)
+    found = plain_indicator(given_dict)
+
+    assert repr(given_dict) == before
+    if found is not None:
+        assert same(found, raw.indicator(given_dict, TypedBuilder().indicator_type))
+
+
+@given(GROUPS, SOME_FIELDS)
+def test_a_group_it_takes_needs_no_change(group: dict[str, Any], fields: dict[str, Any]) -> None:
+    """What the fast way takes, the thorough one takes too, and as it is, with nothing to upload."""
+    given_dict = group | fields
+
+    if plain_group(given_dict) is not None:
+        found, content = raw.group(given_dict)
+        assert same(found, given_dict)
+        assert content is None
+
+
+@pytest.mark.parametrize(
+    "indicator",
+    [
+        {"type": "Address", "summary": "1.2.3.4", "xid": "x"},
+        {"type": "Host", "summary": "a.example", "xid": "x", "rating": 5.0, "confidence": 0},
+        {"type": "URL", "summary": "http://a/", "xid": "x", "tag": [{"name": "APT"}]},
+        {"type": "File", "summary": "a" * 32, "xid": "x", "intValue1": 5},
+        {"type": "Mutex", "summary": "a", "xid": "x", "rating": 5, "confidence": "40"},
+        {
+            "type": "Address",
+            "summary": "::1",
+            "xid": "x",
+            "attribute": [{"type": "Description", "value": "d", "displayed": True}],
+            "securityLabel": [{"name": "TLP:RED"}],
+            "associatedGroups": [{"groupXid": "g"}],
+            "lastModified": "2020-01-01T00:00:00Z",
+        },
+    ],
+)
+def test_what_feeds_send_is_taken(indicator: dict[str, Any]) -> None:
+    """The fast way is taken where it matters."""
+    assert plain_indicator(indicator) is not None
+
+
+async def test_a_group_that_lacks_something_waits_for_it() -> None:
+    """A group whose required fields are not there stays open, so that they can still be set."""
+    builder = TypedBuilder()
+    email = builder.add_group({"type": "Email", "name": "e", "xid": "x", "subject": "s"})
+    with pytest.raises(ValidationError, match="header"):
+        await builder.drain()
+
+    email.add_key_value("header", "h")
+    email.add_key_value("body", "b")
+    await builder.drain()
+
+    chunk = builder._cut()
+    assert chunk is not None
+    assert chunk.decode()["group"][0]["header"] == "h"
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tags there are, no more than a bounded number of them is remembered."""
+    monkeypatch.setattr(plain, "_MAX_FAMILIAR", 10)
+    for number in range(100):
+        tag = {"name": f"tag {number}"}
+        indicator = {"type": "Address", "summary": "1.2.3.4", "xid": "x", "tag": [tag]}
+        assert plain_indicator(indicator) is not None
+
+    assert len(plain._FAMILIAR) <= 10
+
+
+class TestHandles:
+    """What is returned for a dict that was encoded at once."""
+
+    async def test_it_opens_its_record_again(self) -> None:
+        """A handle that is changed before drain() changes what is sent, once."""
+        builder = TypedBuilder()
+        first = builder.add_indicator({"type": "Address", "summary": "1.2.3.4", "xid": "x"})
+        builder.add_indicator({"type": "Address", "summary": "1.2.3.5", "xid": "y"})
+        first.tag("later")
+        first.rating = 4
+        assert len(builder) == 2
+        await builder.drain()
+
+        chunk = builder._cut()
+
+        assert chunk is not None
+        assert chunk.decode()["indicator"] == [
+            {"type": "Address", "summary": "1.2.3.5", "xid": "y"},
+            {
+                "type": "Address",
+                "summary": "1.2.3.4",
+                "xid": "x",
+                "tag": [{"name": "later"}],
+                "rating": 4.0,
+            },
+        ]
+
+    async def test_the_order_of_coming_is_kept(self) -> None:
+        """A dict that comes after an entity is not sent before it, though it is encoded sooner."""
+        builder = TypedBuilder()
+        builder.address("1.2.3.4", xid="x")
+        builder.add_indicator({"type": "Address", "summary": "1.2.3.5", "xid": "y"})
+        await builder.drain()
+
+        chunk = builder._cut()
+
+        assert chunk is not None
+        assert [data["xid"] for data in chunk.decode()["indicator"]] == ["x", "y"]
+
+    async def test_two_handles_to_one_entity_agree(self) -> None:
+        """What one handle changes the other reads, and drain() seals both."""
+        builder = TypedBuilder()
+        first = builder.add_indicator({"type": "Address", "summary": "1.2.3.4", "xid": "x"})
+        second = builder.address("1.2.3.4", xid="x")
+        second.tag("a")
+        first.tag("b")
+
+        assert first.data is second.data
+        assert [tag["name"] for tag in second.data["tag"]] == ["a", "b"]
+        await builder.drain()
+        assert first.sealed
+        assert second.sealed
+
+    async def test_it_ends_with_drain(self) -> None:
+        """After drain() the handle says so, as every other does, and reads as sealed."""
+        builder = TypedBuilder()
+        handle = builder.add_group({"type": "Adversary", "name": "a", "xid": "x"})
+        assert not handle.sealed
+        await builder.drain()
+
+        assert handle.sealed
+        with pytest.raises(SealedError, match="'x'"):
+            handle.tag("late")
+
+    def test_discarding_ends_it(self) -> None:
+        """A handle to what was discarded is over."""
+        builder = TypedBuilder()
+        handle = builder.add_indicator({"type": "Address", "summary": "1.2.3.4", "xid": "x"})
+
+        builder.discard(handle)
+
+        assert len(builder) == 0
+        assert handle.sealed
+
+    def test_the_callers_dict_is_not_kept(self) -> None:
+        """Changing the dict afterwards, or the entity, does not change the other."""
+        builder = TypedBuilder()
+        given_dict: dict[str, Any] = {"type": "Address", "summary": "1.2.3.4", "xid": "x"}
+        handle = builder.add_indicator(given_dict)
+        given_dict["tag"] = [{"name": "not sent"}]
+        handle.rating = 1
+
+        assert "tag" not in handle.data
+        assert "rating" not in given_dict
+
+    def test_its_class_is_that_of_its_type(self) -> None:
+        """A handle is what it is made of: its type tells its class, opened or not."""
+        builder = TypedBuilder()
+        handle = builder.add_indicator({"type": "Address", "summary": "1.2.3.4", "xid": "x"})
+
+        assert isinstance(handle, Address)
+        assert type(handle).__name__ == "Address"
+        assert repr(handle) == "<Address '1.2.3.4' xid='x'>"
