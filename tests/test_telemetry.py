@@ -117,10 +117,10 @@ class TestRuns:
             status = await batch.submit()
 
         assert collected.tree() == {
-            "aiotcbatch.upload": "aiotcbatch.submitting.job",
-            "aiotcbatch.poll": "aiotcbatch.submitting.job",
-            "aiotcbatch.file": "aiotcbatch.submitting.job",
-            "aiotcbatch.submitting.job": "aiotcbatch.submit",
+            "aiotcbatch.upload": "aiotcbatch.job",
+            "aiotcbatch.poll": "aiotcbatch.job",
+            "aiotcbatch.file": "aiotcbatch.job",
+            "aiotcbatch.job": "aiotcbatch.submit",
             "aiotcbatch.submit": "feed",
             "feed": None,
         }
@@ -138,7 +138,7 @@ class TestRuns:
             "aiotcbatch.accepted": 2,
             "aiotcbatch.refused": 1,
             "aiotcbatch.unprocessed": 0,
-            "aiotcbatch.submitting.files": 1,
+            "aiotcbatch.files": 1,
             "aiotcbatch.files_failed": 0,
         }
         assert all(span.status.is_unset for span in collected.spans)
@@ -203,8 +203,8 @@ class TestRuns:
         await batch.submit()
 
         assert collected.tree() == {
-            "aiotcbatch.upload": "aiotcbatch.submitting.job",
-            "aiotcbatch.submitting.job": "aiotcbatch.submit",
+            "aiotcbatch.upload": "aiotcbatch.job",
+            "aiotcbatch.job": "aiotcbatch.submit",
             "aiotcbatch.submit": None,
         }
         assert collected.named("job")[0].attributes["aiotcbatch.accepted"] == 1
@@ -220,9 +220,9 @@ class TestRuns:
         await batch.poll(batch_id)
 
         assert collected.tree() == {
-            "aiotcbatch.upload": "aiotcbatch.submitting.job",
-            "aiotcbatch.poll": "aiotcbatch.submitting.job",
-            "aiotcbatch.submitting.job": None,
+            "aiotcbatch.upload": "aiotcbatch.job",
+            "aiotcbatch.poll": "aiotcbatch.job",
+            "aiotcbatch.job": None,
         }
 
 
@@ -240,7 +240,7 @@ class TestTimes:
         assert times == {
             "aiotcbatch.upload": (NOW - 2 * SECOND, NOW),
             "aiotcbatch.poll": (NOW - 5 * SECOND, NOW),
-            "aiotcbatch.submitting.job": (NOW - SECOND // 2, NOW),
+            "aiotcbatch.job": (NOW - SECOND // 2, NOW),
         }
 
     def test_jobs_that_are_left_end_with_their_submit(self) -> None:
