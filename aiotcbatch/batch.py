@@ -150,7 +150,6 @@ class Batch(StepByStep):
             spool_directory=spool_directory,
             indicator_types=indicator_types,
         )
-        self._transport = transport
         self._journal_path = journal
         self._contents = contents
         self._resumed: Resumed | None = None
@@ -325,7 +324,13 @@ class Batch(StepByStep):
             return
         source = self._backlog.source(self._new_job)
         pipeline = Pipeline(
-            self._transport, self._schedule, options, source, self._clock, self._recorder
+            self._transport,
+            self._schedule,
+            options,
+            source,
+            self._clock,
+            self._recorder,
+            self._backlog.replace,
         )
         try:
             await self._advance(pipeline, until_one=until_one)

@@ -32,6 +32,7 @@ __all__ = [
     "JobFailed",
     "JobFinished",
     "JobPolled",
+    "JobRecut",
     "JobUploaded",
     "RequestRetried",
     "RetryRefused",
@@ -227,6 +228,26 @@ class JobFailed(ClientEvent):
     phase: str
     #: The class of the error. The error itself is raised, or is in the job's status.
     error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JobRecut(ClientEvent):
+    """The server cannot do with the document of a job, so it is cut into smaller jobs."""
+
+    event: ClassVar[str] = "job_recut"
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "job {batch_id} in {owner!r} is cut into {jobs} smaller jobs: {error}"
+
+    #: None if the server gave it none.
+    batch_id: int | None
+    owner: str
+    submit: int | None
+    #: The jobs that take its place.
+    jobs: int
+    #: The class of the error: ``UploadTooLargeError`` or ``CriticalError``.
+    error: str
+    #: Bytes that a document has at most from now on, None if it was not too large.
+    limit: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

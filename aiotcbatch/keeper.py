@@ -18,7 +18,7 @@ from aiotcbatch.submitting.files import UploadResult
 from aiotcbatch.submitting.job import Job, JobSettings, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from os import PathLike
 
     from aiotcbatch.collecting import segments
@@ -145,6 +145,26 @@ class Keeper:
         unkept.written()
         return number
 
+    async def recut(self, number: int, parts: Sequence[Job]) -> list[int]:
+        """
+        Write that other jobs, which have its records between them, take the place of one.
+
+        Args:
+            number: Its number in the journal.
+            parts: The jobs, in their order.
+
+        Returns:
+            Their numbers in the journal.
+
+        Raises:
+            JournalError: When it cannot be written.
+        """
+        return await self._journal.recut(
+            number,
+            [tuple(runs_of(part.document)) for part in parts],
+            settings=[part.settings for part in parts],
+        )
+
     # What a journal has
 
     async def restore(
@@ -196,7 +216,8 @@ class Keeper:
     ) -> Job:
         files = [file for file in restored.files if file.job == stored.number]
         items = [_item(file, ask) for file in files]
-        job = Job(JobSettings(**stored.settings), _chunk(restored, stored, items))
+        chunk = _chunk(restored, stored, items, [file.place for file in files])
+        job = Job(JobSettings(**stored.settings), chunk)
         job.batch_id = stored.batch_id
         job.status = BatchStatus(stored.status)
         if job.status.errors:
@@ -223,7 +244,9 @@ def _item(file: StoredFile, ask: Callable[[str], FileContent | None] | None) -> 
     )
 
 
-def _chunk(restored: Restored, stored: StoredJob, items: list[FileItem]) -> Chunk:
+def _chunk(
+    restored: Restored, stored: StoredJob, items: list[FileItem], file_places: list[int]
+) -> Chunk:
     """Make the document of a job anew, out of slices of the journal."""
     cuts = {kind: Cut() for kind in Kind}
     for run, piece in restored.pieces(stored):
@@ -231,6 +254,7 @@ def _chunk(restored: Restored, stored: StoredJob, items: list[FileItem]) -> Chun
         cut.add(piece, run.count, run.first)
         cut.refers = cut.refers or restored.segment(run.kind, run.first).refers
     cuts[Kind.GROUP].files = items
+    cuts[Kind.GROUP].file_places = file_places
     return Chunk(
         groups=cuts[Kind.GROUP],
         indicators=cuts[Kind.INDICATOR],

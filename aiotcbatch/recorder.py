@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from aiotcbatch.journal import Journal
     from aiotcbatch.keeper import Keeper
@@ -22,6 +22,9 @@ class Recorder(Protocol):
     async def note(self, job: Job) -> None:
         """Note how far a job is, before anything that depends on it is done."""
 
+    async def recut(self, job: Job, parts: Sequence[Job]) -> None:
+        """Note that other jobs take the place of one, before anything is done with them."""
+
     async def told(self, jobs: Iterable[Job]) -> None:
         """Note that somebody knows what these jobs came to."""
 
@@ -30,6 +33,9 @@ class _NoRecorder:
     """Notes nothing, as there is no journal."""
 
     async def note(self, job: Job) -> None:
+        """Note nothing."""
+
+    async def recut(self, job: Job, parts: Sequence[Job]) -> None:
         """Note nothing."""
 
     async def told(self, jobs: Iterable[Job]) -> None:
@@ -84,6 +90,18 @@ class JournalRecorder:
                 await self._journal.filed(self._numbers[job], xid, upload)
                 noted.add(xid)
 
+    async def recut(self, job: Job, parts: Sequence[Job]) -> None:
+        """
+        Note that other jobs, which were not begun, take the place of one that was noted.
+
+        Raises:
+            JournalError: When it cannot be written; then it has not happened.
+        """
+        numbers = await self._keeper.recut(self._numbers[job], parts)
+        self._forget(job)
+        for part, number in zip(parts, numbers, strict=True):
+            self.restored(part, number)
+
     async def _note_phase(self, job: Job, number: int) -> None:
         journal = self._journal
         if job.phase is Phase.CUT:
@@ -114,8 +132,11 @@ class JournalRecorder:
         over = [job for job in jobs if not job.unfinished and job in self._numbers]
         await self._journal.done(*(self._numbers[job] for job in over))
         for job in over:
-            for known in (self._numbers, self._phases, self._files):
-                known.pop(job, None)
+            self._forget(job)
+
+    def _forget(self, job: Job) -> None:
+        for known in (self._numbers, self._phases, self._files):
+            known.pop(job, None)
 
 
 def _kept(job: Job) -> dict[str, Any]:

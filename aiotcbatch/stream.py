@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectSendStream
 
+    from aiotcbatch.collecting.chunk import Chunk
     from aiotcbatch.collecting.contents import FileContent
     from aiotcbatch.keeper import Resumed
     from aiotcbatch.submitting.job import JobSettings
@@ -186,8 +187,14 @@ class Stream(TypedBuilder):
         self._contents = contents
         self._resumed: Resumed | None = None
         self._recorder = NO_RECORDER
+        self._transport = transport
         self._new_pipeline = partial(
-            Pipeline, transport, PollSchedule(), options, clock=self._clock
+            Pipeline,
+            transport,
+            PollSchedule(),
+            options,
+            clock=self._clock,
+            on_recut=self._replace,
         )
         self._pipeline = self._new_pipeline(self._next_jobs())
         self._tasks: anyio.abc.TaskGroup | None = None
@@ -402,7 +409,7 @@ class Stream(TypedBuilder):
         while not (self._ending and not self._buffered and not self._sending):
             if self._again:
                 yield self._again.popleft()
-            elif self._ready and (chunk := self._cut()) is not None:
+            elif self._ready and (chunk := self._next_chunk()) is not None:
                 if not self._buffered:  # what comes from now on lingers anew
                     self._since, self._due = None, False
                 job = Job(self._settings, chunk)
@@ -412,6 +419,15 @@ class Stream(TypedBuilder):
                 if not self._buffered:
                     self._since, self._due = None, False
                 yield None
+
+    def _next_chunk(self) -> Chunk | None:
+        return self._cut(self._transport.document_limit)
+
+    def _replace(self, job: Job, parts: list[Job]) -> None:
+        """Take jobs over into which one was cut."""
+        in_memory = self._sending.pop(job)
+        for part in parts:
+            self._sending[part] = part.document.size if in_memory else 0
 
     @property
     def _buffered(self) -> int:

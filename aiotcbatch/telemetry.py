@@ -167,7 +167,7 @@ class _Spans:
                 self._job_uploaded(event)
             case events.JobCompleted():
                 self._job_completed(event)
-            case events.JobFinished() | events.JobFailed():
+            case events.JobFinished() | events.JobFailed() | events.JobRecut():
                 error = getattr(event, "error", None)
                 self._job_ended(event.batch_id, _fields(event), error)
             case events.FileUploaded() | events.FileFailed():

@@ -588,8 +588,8 @@ class TestMemory:
         alive: list[int] = []
         cut = batch._cut
 
-        def watch() -> Any:
-            chunk = cut()
+        def watch(server_limit: int | None) -> Any:
+            chunk = cut(server_limit)
             if chunk is not None:
                 gc.collect()
                 alive.append(sum(piece() is not None for piece in pieces))

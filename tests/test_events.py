@@ -19,9 +19,9 @@ from aiotcbatch import (
     ConfigurationError,
     FileUploadError,
     HmacAuth,
+    RequestRefusedError,
     RetryPolicy,
     UnavailableError,
-    UploadTooLargeError,
 )
 from aiotcbatch.events import (
     BatchAbandoned,
@@ -37,7 +37,7 @@ from aiotcbatch.events import (
     SubmitEnded,
     SubmitStarted,
 )
-from aiotcbatch.sandbox import Sandbox, internal_error, unavailable
+from aiotcbatch.sandbox import Sandbox, Status, internal_error, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -181,10 +181,10 @@ class TestSubmit:
         self, sandbox: Sandbox, client: Client, told: list[ClientEvent]
     ) -> None:
         """A job that failed is not finished; the submit ends well."""
-        sandbox.configure(upload_limit=10)
+        sandbox.faults.add("upload", Status(400, b'{"message":"no"}'))
         status = await fill(client.batch(OWNER)).submit(halt_on_error=False)
 
-        assert isinstance(status.jobs[0].failure, UploadTooLargeError)
+        assert isinstance(status.jobs[0].failure, RequestRefusedError)
         assert shape(told) == ["submit_started", "job_created", "job_failed", "submit_ended"]
         assert (told[-2].phase, told[-1].error, told[-1].jobs) == ("created", None, 1)
 
@@ -230,11 +230,11 @@ class TestSubmit:
         self, sandbox: Sandbox, client: Client, told: list[ClientEvent]
     ) -> None:
         """A document that is refused is told where the step does not raise it."""
-        sandbox.configure(upload_limit=10)
+        sandbox.faults.add("upload", Status(400, b'{"message":"no"}'))
         batch = fill(client.batch(OWNER))
         await batch.submit_data(await batch.submit_job(), halt_on_error=False)
 
-        assert (told[-1].event, told[-1].error) == ("job_failed", "UploadTooLargeError")
+        assert (told[-1].event, told[-1].error) == ("job_failed", "RequestRefusedError")
 
     async def test_a_stream(
         self, sandbox: Sandbox, client: Client, told: list[ClientEvent]

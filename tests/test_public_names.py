@@ -53,7 +53,7 @@ NAMES = {
     """,
     "aiotcbatch.events": """
         BatchAbandoned CircuitClosed CircuitOpened ClientEvent ClockCorrected FileFailed
-        FileUploaded JobCompleted JobCreated JobFailed JobFinished JobPolled JobUploaded
+        FileUploaded JobCompleted JobCreated JobFailed JobFinished JobPolled JobRecut JobUploaded
         RequestRetried RetryRefused SubmitEnded SubmitStarted
     """,
     "aiotcbatch.telemetry": "OpenTelemetry",

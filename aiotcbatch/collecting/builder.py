@@ -9,6 +9,8 @@ Interface 1 (a method for each type) is in `aiotcbatch.collecting.typed`, interf
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -538,15 +540,25 @@ class Builder:
             if excess > 0:
                 excess -= await buffer.spill(self._spool, excess)
 
-    def _cut(self) -> Chunk | None:
-        """Cut the next chunk from what is drained."""
-        return cut_chunk(
+    def _cut(self, server_limit: int | None = None) -> Chunk | None:
+        """
+        Cut the next chunk from what is drained.
+
+        Args:
+            server_limit: Bytes that the server takes, None if that is not known. The chunk has
+                more only if it begins with an entity that has more by itself.
+        """
+        cut = partial(
+            cut_chunk,
             self._groups.buffer,
             self._indicators.buffer,
             self._associations,
             max_count=self._max_entities,
-            max_bytes=self._max_bytes,
         )
+        if server_limit is not None and server_limit < self._max_bytes:
+            with suppress(ConfigurationError):
+                return cut(max_bytes=server_limit)
+        return cut(max_bytes=self._max_bytes)
 
     def _refuse_closed(self) -> None:
         if self._closed:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aiotcbatch.collecting.group_buffer import GroupBuffer
     from aiotcbatch.collecting.segments import Piece
 
-__all__ = ["FRAME_BYTES", "Chunk", "cut_chunk"]
+__all__ = ["FRAME_BYTES", "Chunk", "cut_chunk", "records"]
 
 #: What a document needs beside its records when all three arrays are there.
 FRAME_BYTES = len(b'{"group":[],"indicator":[],"association":[]}')
@@ -41,8 +41,13 @@ class Chunk:
     groups: Cut = field(default_factory=Cut)
     indicators: Cut = field(default_factory=Cut)
     associations: Cut = field(default_factory=Cut)
-    #: Tells chunks apart; later ones have higher numbers.
+    #: Later chunks have higher numbers; those that one is cut into have its own.
     number: int = field(default_factory=lambda: next(_numbers))
+
+    @property
+    def cuts(self) -> tuple[Cut, Cut, Cut]:
+        """Groups, indicators and associations, in the order of the document."""
+        return self.groups, self.indicators, self.associations
 
     @property
     def count(self) -> int:
@@ -93,11 +98,7 @@ class Chunk:
         yield b"]}" if opening != b'{"' else b"{}"
 
     def _arrays(self) -> Iterator[tuple[bytes, Cut]]:
-        for name, cut in (
-            (b"group", self.groups),
-            (b"indicator", self.indicators),
-            (b"association", self.associations),
-        ):
+        for name, cut in zip((b"group", b"indicator", b"association"), self.cuts, strict=True):
             if cut.count:
                 yield name, cut
 
@@ -109,7 +110,7 @@ class Chunk:
         worker thread.
         """
         return {
-            name.decode(): [data for piece in cut.slices for data in _records(piece)]
+            name.decode(): [data for piece in cut.slices for data in records(piece)]
             for name, cut in self._arrays()
         }
 
@@ -120,7 +121,8 @@ class Chunk:
         )
 
 
-def _records(piece: Piece) -> list[dict[str, Any]]:
+def records(piece: Piece) -> list[dict[str, Any]]:
+    """Read some records back, as dicts."""
     data: list[dict[str, Any]] = orjson.loads(b"".join((b"[", loaded(piece), b"]")))
     return data
 

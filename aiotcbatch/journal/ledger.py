@@ -226,7 +226,12 @@ class Ledger:
         for file in FILES.find(self.db, "WHERE place BETWEEN ? AND ?", place, stop - 1):
             FILES.update(self.db, file._replace(job=number))
 
-    def recut(self, number: int, parts: Sequence[Sequence[Run]]) -> list[int]:
+    def recut(
+        self,
+        number: int,
+        parts: Sequence[Sequence[Run]],
+        settings: Sequence[Mapping[str, Any]] | None = None,
+    ) -> list[int]:
         """Replace a job by others, for some of its records each; the rest waits again."""
         job = self._job(number)
         was = {place for run in unpack_runs(job.runs) for place in _places(run)}
@@ -236,7 +241,8 @@ class Ledger:
         for file in FILES.find(self.db, "WHERE job = ?", number):
             FILES.update(self.db, file._replace(job=None))
         JOBS.delete(self.db, number)
-        return [self._add_job(job.settings, part) for part in parts]
+        kept = [job.settings] * len(parts) if settings is None else map(_json, settings)
+        return [self._add_job(one, part) for one, part in zip(kept, parts, strict=True)]
 
     def created(self, number: int, batch_id: int) -> None:
         """Note that the server gave a job an id."""

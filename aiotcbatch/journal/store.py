@@ -228,21 +228,29 @@ class Journal:
         Returns:
             The number of the job in this journal.
         """
-        fields = asdict(settings) if is_dataclass(settings) else dict(settings)
+        fields = _fields(settings)
         return await self._do(lambda ledger: ledger.cut(fields, runs, segments, gone, files))
 
-    async def recut(self, job: int, parts: Sequence[Sequence[Run]]) -> list[int]:
+    async def recut(
+        self,
+        job: int,
+        parts: Sequence[Sequence[Run]],
+        *,
+        settings: Sequence[JobSettings | Mapping[str, Any]] | None = None,
+    ) -> list[int]:
         """
         Replace a job by others that have some of its records each.
 
         Args:
             job: Its number.
             parts: The records of each; those that are in none wait again.
+            settings: How the server is to treat each; None for all as that job.
 
         Returns:
             The numbers of the jobs.
         """
-        return await self._do(lambda ledger: ledger.recut(job, parts))
+        fields = None if settings is None else [_fields(one) for one in settings]
+        return await self._do(lambda ledger: ledger.recut(job, parts, fields))
 
     async def created(self, job: int, batch_id: int) -> None:
         """Note that the server gave a job an id."""
@@ -320,6 +328,10 @@ class Journal:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
         return f"<Journal {str(self.path)!r} of {self.owner!r}: {state}>"
+
+
+def _fields(settings: JobSettings | Mapping[str, Any]) -> dict[str, Any]:
+    return asdict(settings) if is_dataclass(settings) else dict(settings)
 
 
 class _Once(Generic[R]):

@@ -8,7 +8,7 @@ from aiotcbatch.results import BatchStatus
 from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from aiotcbatch.submitting.job import Job
 
@@ -55,6 +55,14 @@ class Backlog:
         while (job := make()) is not None:
             self.pending.append(job)
             yield job
+
+    def replace(self, job: Job, parts: Sequence[Job]) -> None:
+        """Take jobs over into which a pending one was cut."""
+        at = self.pending.index(job)
+        self.pending[at : at + 1] = parts
+        if job in self.ended:
+            # It failed in a submit that was broken off before that was told.
+            self.ended.remove(job)
 
     def collect(self, jobs: Iterable[Job]) -> None:
         """Take over jobs that a pipeline has brought to their end."""

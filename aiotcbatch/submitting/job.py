@@ -193,6 +193,11 @@ class Job:
         return self.group_count + self.indicator_count + self.association_count
 
     @property
+    def entity_count(self) -> int:
+        """Groups and indicators, which is what the server counts."""
+        return self.group_count + self.indicator_count
+
+    @property
     def unsent(self) -> bool:
         """Whether the server does not have the document, or may not."""
         return self.phase in UNSENT
@@ -201,6 +206,21 @@ class Job:
     def unfinished(self) -> bool:
         """Whether taking it up again can get it further."""
         return self.phase not in {Phase.DONE, Phase.LOST}
+
+    @property
+    def settled(self) -> bool:
+        """Whether all of it that will ever be on the server is there."""
+        if self.phase is Phase.COMPLETED:
+            # Else its errors may say that it is to be sent again.
+            return self.status.success_count >= self.entity_count
+        return self.phase in {Phase.FILING, Phase.DONE, Phase.LOST}
+
+    def waits_for(self, earlier: Job) -> bool:
+        """Whether it is not to overtake an earlier job, since it may point to what that has."""
+        if earlier.settled or not self.refers:
+            return False
+        # Only associations point to indicators.
+        return bool(earlier.group_count or self.association_count)
 
     @property
     def failure(self) -> Exception | None:
@@ -269,6 +289,19 @@ class Job:
             )
         )
         self._end(Phase.DONE, "the server gave up on its batch job")
+
+    def refused(self, errors: list[BatchError]) -> None:
+        """Note that the server takes nothing of it, whatever is tried."""
+        self.status.update(
+            status="Failed",
+            successCount=0,
+            errorCount=self.entity_count,
+            errorGroupCount=self.group_count,
+            errorIndicatorCount=self.indicator_count,
+            errorAssociationCount=self.association_count,
+            errors=errors,
+        )
+        self._end(Phase.DONE, "the server refused its group")
 
     def filed(self, upload: UploadResult) -> None:
         """Note what became of a file."""

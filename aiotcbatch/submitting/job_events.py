@@ -12,6 +12,7 @@ from aiotcbatch.events import (
     JobFailed,
     JobFinished,
     JobPolled,
+    JobRecut,
     JobUploaded,
     SubmitEnded,
     SubmitStarted,
@@ -121,6 +122,19 @@ class JobEvents:
                 submit=self._submit,
                 phase=job.phase.name.lower(),
                 error=type(error).__name__,
+            )
+        )
+
+    def recut(self, job: Job, jobs: int, error: str, limit: int | None = None) -> None:
+        """Tell that so many smaller jobs take the place of one."""
+        self._events.tell(
+            JobRecut(
+                batch_id=job.batch_id,
+                owner=job.settings.owner,
+                submit=self._submit,
+                jobs=jobs,
+                error=error,
+                limit=limit,
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import anyio
@@ -37,8 +38,9 @@ class Pipeline:
 
     Four workers share the jobs: one creates and uploads, in order; one polls the oldest job on
     the server; one fetches the errors of completed jobs; one uploads their files. A job with
-    entities that may point to an earlier job's groups is not uploaded before that one has
-    completed.
+    entities that may point to an earlier job's groups is not uploaded before what is to be there
+    of that one is there. A job that the server cannot do with is cut into smaller ones, which
+    take its place.
 
     Everything is in the jobs themselves, so a run that was cancelled or has failed can be
     followed by another, of this pipeline or of another one.
@@ -54,6 +56,7 @@ class Pipeline:
             next one when there is room for it. None says that there is none until `wake`.
         clock: The time.
         recorder: Told how far each job is, before the next thing is done with it.
+        on_recut: Called with a job and those that take its place; the source does not give them.
     """
 
     def __init__(
@@ -64,9 +67,11 @@ class Pipeline:
         jobs: Iterator[Job | None],
         clock: Clock,
         recorder: Recorder = NO_RECORDER,
+        on_recut: Callable[[Job, list[Job]], None] | None = None,
     ) -> None:
         self._steps = Steps(transport, schedule, clock, recorder)
         self._recorder = recorder
+        self._on_recut = on_recut
         self._options = options
         self._source = jobs
         self._clock = clock
@@ -74,8 +79,9 @@ class Pipeline:
         self._dry = False
         #: The next job, if it waits for its turn.
         self._next: Job | None = None
-        #: Jobs that the server forgot after their upload, to be sent again before all others.
-        self._again: deque[Job] = deque()
+        #: Jobs to be sent before all others: those that the server forgot after their upload, and
+        #: those into which one was cut.
+        self._again: set[Job] = set()
         self._on_server: deque[Job] = deque()
         self._completed: deque[Job] = deque()
         self._filing: deque[Job] = deque()
@@ -189,6 +195,15 @@ class Pipeline:
             raise error
         self._end(job)
 
+    def _replace(self, job: Job, parts: list[Job]) -> None:
+        """Have jobs sent in the place of one, before all that come after it."""
+        at = self.jobs.index(job)
+        self.jobs[at : at + 1] = parts
+        self._again.update(parts)
+        if self._on_recut is not None:
+            self._on_recut(job, parts)
+        self.wake()
+
     # The worker that creates and uploads
 
     async def _send(self) -> None:
@@ -203,7 +218,11 @@ class Pipeline:
     def _take(self) -> Job | None:
         """Take the next job, None if there is none or if it must wait for others."""
         if self._again:
-            return self._again.popleft() if self._has_turn(self._again[0]) else None
+            first = next(job for job in self.jobs if job in self._again)
+            if not self._has_turn(first):
+                return None
+            self._again.remove(first)
+            return first
         job, self._next = self._next or self._ask_source(), None
         if job is not None and not self._has_turn(job):
             self._next = job
@@ -229,16 +248,20 @@ class Pipeline:
         most = self._options.max_jobs
         if len(self._on_server) >= most or len(self._completed) + len(self._filing) >= most:
             return False
-        return not (job.refers and self._on_server)
+        earlier = takewhile(lambda other: other is not job, self.jobs)
+        return not any(job.waits_for(other) for other in earlier)
 
     async def _begin(self, job: Job) -> None:
         """Take a job up, in whichever phase it is."""
         if job.unsent:
             at_once = self._options.create_and_upload and job.settings.action != "Delete"
             try:
-                await self._steps.send(job, at_once=at_once)
+                parts = await self._steps.send(job, at_once=at_once)
             except AiotcbatchError as error:
                 self._fail(job, error, halt=self._options.halt.batch)
+                return
+            if parts:
+                self._replace(job, parts)
                 return
         if job.phase is Phase.UPLOADED and self._options.poll:
             self._on_server.append(job)
@@ -297,7 +320,7 @@ class Pipeline:
             self._fail(job, lost, halt=self._options.halt.poll)
         else:
             # At once, before anybody looks whether the jobs that wait for this one have a turn.
-            self._again.append(job)
+            self._again.add(job)
 
     # The worker that fetches errors
 

@@ -5,35 +5,38 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import CancelScope, to_thread
 
+from aiotcbatch.collecting.recutting import Records
 from aiotcbatch.errors import (
     AiotcbatchError,
     JobError,
     NotFoundError,
     PollTimeoutError,
     RequestRefusedError,
+    UploadTooLargeError,
 )
 from aiotcbatch.recorder import NO_RECORDER
-from aiotcbatch.results import EntityLookup
+from aiotcbatch.results import BatchError, EntityLookup
 from aiotcbatch.submitting.files import upload_files
-from aiotcbatch.submitting.job import Phase
+from aiotcbatch.submitting.job import Job, Phase
 from aiotcbatch.submitting.job_api import UNKNOWN_OUTCOME, JobApi
 from aiotcbatch.submitting.job_events import JobEvents
 from aiotcbatch.submitting.producers import is_read_once
 from aiotcbatch.transport.retry import was_refused_unseen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from aiotcbatch.collecting.chunk import Chunk
     from aiotcbatch.collecting.contents import FileItem
     from aiotcbatch.recorder import Recorder
-    from aiotcbatch.results import BatchError, BatchStatus
-    from aiotcbatch.submitting.job import Job, JobSettings
+    from aiotcbatch.results import BatchStatus
+    from aiotcbatch.submitting.job import JobSettings
     from aiotcbatch.submitting.polling import PollSchedule
     from aiotcbatch.transport.http import Transport
 
@@ -105,7 +108,7 @@ class Steps:
         self.tell.created(batch_id, settings, self._clock.now() - began)
         return batch_id
 
-    async def send(self, job: Job, *, at_once: bool = False) -> None:
+    async def send(self, job: Job, *, at_once: bool = False) -> list[Job]:
         """
         Bring a job's document to the server.
 
@@ -113,16 +116,66 @@ class Steps:
             job: One that is not there yet, or may be.
             at_once: Create and upload in one request.
 
+        Returns:
+            Nothing, or the jobs that take its place, since it is larger than the server takes.
+
         Raises:
             JobError: When it may be there, and must not be sent twice.
             AiotcbatchError: When it is not there, or when that cannot be told now.
         """
         await self.recorder.note(job)
+        limit = self._transport.document_limit
+        if limit is not None and job.phase is Phase.CUT and job.document.size > limit:
+            parts = await self._recut_within(job, limit)
+            if parts:
+                return parts
+        too_large: UploadTooLargeError | None = None
         try:
             await self._send(job, at_once=at_once)
+        except UploadTooLargeError as error:
+            too_large = error
         finally:
             with CancelScope(shield=True):
                 await self.recorder.note(job)
+        if too_large is None:
+            return []
+        parts = await self.recut(job, too_large)
+        if not parts:
+            await self._refuse(job, too_large)
+        return parts
+
+    async def recut(self, job: Job, error: UploadTooLargeError) -> list[Job]:
+        """
+        Cut a job that was refused as too large, and remember what the server takes.
+
+        Returns:
+            The jobs that take its place; none if it cannot be cut, since it is one entity, or
+            groups that point to each other in a circle.
+        """
+        size = job.document.size
+        # A limit that this is within is in another unit, or of the form around the document.
+        limit = error.limit if 0 < error.limit < size else size // 2
+        parts = await self._recut_within(job, limit)
+        if parts:
+            known = self._transport.document_limit
+            self._transport.document_limit = limit if known is None else min(limit, known)
+        return parts
+
+    async def _refuse(self, job: Job, error: UploadTooLargeError) -> None:
+        """End a job that is too large and cannot be cut, with an error for each record."""
+        document = await to_thread.run_sync(job.document.decode)
+        job.refused([_about(record, error) for record in chain(*document.values())])
+        await self.recorder.note(job)
+
+    async def _recut_within(self, job: Job, limit: int) -> list[Job]:
+        chunk = job.document
+        chunks = await to_thread.run_sync(lambda: Records(chunk).within(limit))
+        if len(chunks) == 1:
+            return []
+        parts = [Job(job.settings, chunk) for chunk in chunks]
+        await self.recorder.recut(job, parts)
+        self.tell.recut(job, len(parts), UploadTooLargeError.__name__, limit)
+        return parts
 
     async def _send(self, job: Job, *, at_once: bool) -> None:
         if job.phase is Phase.UPLOADING and job.batch_id is None:
@@ -412,6 +465,16 @@ def _until(stop: Callable[[], bool] | None, job: Job) -> Iterator[FileItem]:
             return
         job.opened.add(item.xid)
         yield item
+
+
+def _about(record: Mapping[str, Any], error: UploadTooLargeError) -> BatchError:
+    """Say of one record that the server does not take it."""
+    said = BatchError(severity="Error", errorReason=error.server_message, errorMessage=str(error))
+    if "xid" in record:
+        said["xid"] = record["xid"]
+    else:
+        said["association"] = dict(record)
+    return said
 
 
 async def tied(errors: list[BatchError], chunk: Chunk) -> list[BatchError]:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from anyio import CancelScope
 
 from aiotcbatch.collecting.typed import TypedBuilder
-from aiotcbatch.errors import AiotcbatchError, ConfigurationError, NotFoundError, UsageError
+from aiotcbatch.errors import (
+    AiotcbatchError,
+    ConfigurationError,
+    NotFoundError,
+    UploadTooLargeError,
+    UsageError,
+)
 from aiotcbatch.results import BatchStatus
 from aiotcbatch.submitting.backlog import Backlog
 from aiotcbatch.submitting.job import Job, Phase
@@ -50,6 +56,7 @@ class StepByStep(TypedBuilder, Configurable):
     ) -> None:
         TypedBuilder.__init__(self, **building)
         Configurable.__init__(self, settings, options)
+        self._transport = transport
         self._clock = clock or Clock()
         self._schedule = PollSchedule()
         self._steps = Steps(transport, self._schedule, self._clock)
@@ -69,7 +76,7 @@ class StepByStep(TypedBuilder, Configurable):
             self._submitting = False
 
     def _new_job(self) -> Job | None:
-        chunk = self._cut()
+        chunk = self._cut(self._transport.document_limit)
         return None if chunk is None else Job(self._settings, chunk)
 
     # What waits
@@ -137,6 +144,8 @@ class StepByStep(TypedBuilder, Configurable):
         """
         Give a job what is pending, as much as one job takes; that starts it.
 
+        When the server says that it is too much, the job gets a part, and the rest stays pending.
+
         Args:
             batch_id: As returned by `submit_job`.
             halt_on_error: False returns {} where True or None raises.
@@ -157,9 +166,14 @@ class StepByStep(TypedBuilder, Configurable):
                 job = next(self._backlog.source(self._new_job), None)
             if job is None or not job.unsent:
                 raise UsageError(f"nothing is pending, so job {batch_id} has no data to be given")
-            job.retried()
             try:
-                answer = await self._upload(job, batch_id)
+                answer = None
+                while answer is None:
+                    job.retried()
+                    try:
+                        answer = await self._upload(job, batch_id)
+                    except UploadTooLargeError as error:
+                        job = await self._first_part(job, error)
             except AiotcbatchError as error:
                 self._steps.tell.failed(job, error)
                 job.failed(error)
@@ -184,6 +198,14 @@ class StepByStep(TypedBuilder, Configurable):
                 # Another submit makes its own job.
                 job.withdrawn()
             await self._noted(job)
+
+    async def _first_part(self, job: Job, error: UploadTooLargeError) -> Job:
+        """Cut a job that is too large, and give the first part; the others stay pending."""
+        parts = await self._steps.recut(job, error)
+        if not parts:
+            raise error
+        self._backlog.replace(job, parts)
+        return parts[0]
 
     async def _noted(self, job: Job) -> None:
         """Note how far a job is that is followed step by step; where it is over, that it is."""

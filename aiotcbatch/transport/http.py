@@ -204,6 +204,8 @@ class Transport:
         self.events = Events(on_event)
         self._auth = auth
         self._clock = clock
+        #: Bytes that the server takes as the document of a job, None if it has not told.
+        self.document_limit: int | None = None
         #: Seconds that the server's clock is ahead, as far as it matters.
         self._offset = 0.0
         self._exchange = Exchange(self.base, self.settings, session)

@@ -75,6 +75,31 @@ class TestOrder:
         assert server.most_queued == 1
         assert len(server.written) == 4
 
+    async def test_what_points_to_groups_waits_only_for_groups(self) -> None:
+        """Jobs of linked indicators are on the server at once, behind the groups; links wait."""
+        server = Simulated(looks=3)
+        builder = TypedBuilder(max_entities_per_job=2)
+        for xid in ("g0", "g1"):
+            builder.adversary(xid, xid)
+        for number in range(6):
+            builder.address(f"10.0.0.{number}", xid=f"i{number}").association("g0")
+        builder.add_association(ref_1="g0", ref_2="g1")
+        await builder.drain()
+        jobs = [Job(SETTINGS, chunk) for _ in range(5) if (chunk := builder._cut()) is not None]
+        queued: list[int] = []
+        upload = server._upload
+
+        def note(*args: Any) -> Any:
+            answer = upload(*args)
+            queued.append(len(server._queue()))
+            return answer
+
+        server._upload = note  # type: ignore[method-assign]
+        await pipeline_of(server, jobs, max_jobs=5).run()
+
+        assert [job.document is not None for job in server.jobs.values()] == [True] * 5
+        assert queued == [1, 1, 2, 3, 1]
+
     async def test_slow_files_hold_up_the_sender(self) -> None:
         """Jobs whose files wait are as bounded as those on the server."""
         server = Simulated(looks=1)
@@ -147,6 +172,10 @@ class SlowRecorder:
         for _ in range(5):
             self.wake()
             await checkpoint()
+
+    async def recut(self, job: Job, parts: Any) -> None:
+        """Let all others go first."""
+        await self.note(job)
 
     async def told(self, jobs: Any) -> None:
         """Note nothing."""
@@ -337,6 +366,8 @@ def courses(draw: st.DrawFn) -> dict[str, Any]:
         "iterate": draw(st.booleans()),
         "halt_on_error": draw(st.booleans()),
         "recorded": draw(st.booleans()),
+        # One entity always fits.
+        "limit": draw(st.sampled_from([None, 250, 400])),
         "groups": draw(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=6)),
         "indicators": draw(st.integers(0, 4)),
         "options": {
@@ -395,7 +426,9 @@ async def run(course: dict[str, Any]) -> None:
     is_append = course["options"]["attribute_write_type"] == "Append"
     # Of what is lost, and of what failed and did not halt, the rest goes on without.
     ordered = course["halt_on_error"] and not is_append
-    server = Simulated(list(course["mishaps"]), course["looks"], ordered=ordered)
+    server = Simulated(
+        list(course["mishaps"]), course["looks"], ordered=ordered, limit=course["limit"]
+    )
     batch, xids = build(course, server, Time())
     told: list[BatchStatus] = []
     for _ in range(60):

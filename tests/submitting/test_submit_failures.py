@@ -25,7 +25,6 @@ from aiotcbatch.errors import (
     RequestTimeoutError,
     UnavailableError,
     UnreadableAnswerError,
-    UploadTooLargeError,
 )
 from aiotcbatch.sandbox import (
     ManualClock,
@@ -145,18 +144,6 @@ async def test_the_batch_api_is_off(sandbox: Sandbox) -> None:
     sandbox.configure(batch_enabled=False)
     async with Client(sandbox.api_url, sandbox.auth, retry=ONCE) as client:
         await submit_in_vain(client.batch(OWNER), BatchDisabledError, "administrator must enable")
-
-
-async def test_a_document_that_is_too_large(sandbox: Sandbox) -> None:
-    """The limit is named, and the setting that keeps below it."""
-    sandbox.configure(upload_limit=100)
-    async with Client(sandbox.api_url, sandbox.auth, retry=ONCE) as client:
-        error = await submit_in_vain(
-            client.batch(OWNER), UploadTooLargeError, "lower max_bytes_per_job"
-        )
-
-    assert isinstance(error, UploadTooLargeError)
-    assert error.limit == 100
 
 
 FAULTS: list[tuple[Any, type[AiotcbatchError], str]] = [

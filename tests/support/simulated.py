@@ -37,11 +37,13 @@ class Simulated:
         mishaps: What happens at the first requests, one for each; nothing happens after them.
         looks: How often a job is looked at before it is done.
         ordered: Whether to mind what points to a group that was not written.
+        limit: Bytes of a document at most, None for no bound.
     """
 
     mishaps: list[str] = field(default_factory=list)
     looks: int = 2
     ordered: bool = True
+    limit: int | None = None
     jobs: dict[int, SimulatedJob] = field(default_factory=dict)
     #: The documents that were taken, in their order.
     taken: list[dict[str, Any]] = field(default_factory=list)
@@ -54,6 +56,7 @@ class Simulated:
     has_forgotten: bool = False
     cancel: Callable[[], None] = lambda: None
     events: Events = field(default_factory=Events)
+    document_limit: int | None = None
     _next_id: int = 1
 
     async def request(
@@ -113,6 +116,8 @@ class Simulated:
     def _upload(self, job: SimulatedJob, content: bytes) -> Answer:
         if job.document is not None:
             return _answer(400, {})
+        if self.limit is not None and len(content) > self.limit:
+            return _too_large(self.limit)
         job.document, job.state = orjson.loads(content), "Queued"
         self.taken.append(job.document)
         self.most_queued = max(self.most_queued, len(self._queue()))
@@ -120,7 +125,10 @@ class Simulated:
 
     def _at_once(self, content: bytes) -> Answer:
         number = self._create()
-        self._upload(self.jobs[number], content.split(b"\r\n\r\n")[2].split(b"\r\n--")[0])
+        body = content.split(b"\r\n\r\n")[2].split(b"\r\n--")[0]
+        answer = self._upload(self.jobs[number], body)
+        if not answer.ok:
+            return answer
         return _answer(200, {"batchStatus": {"status": "Queued", "id": number}})
 
     def _file(self, xid: str, content: bytes) -> Answer:
@@ -167,6 +175,15 @@ def _answer(status: int, data: dict[str, Any]) -> Answer:
     body = orjson.dumps({"status": "Success", "data": data})
     headers = {"Content-Type": "application/json"}
     return Answer(status, headers, body, "http://simulated/api", "GET")
+
+
+def _too_large(limit: int) -> Answer:
+    said = {
+        "status": "Invalid",
+        "description": f"File size greater than allowable limit of {limit}",
+    }
+    headers = {"Content-Type": "application/json"}
+    return Answer(400, headers, orjson.dumps(said), "http://simulated/api", "POST")
 
 
 async def _read(body: Any) -> bytes:
