@@ -92,6 +92,7 @@ from aiotcbatch.errors import (
     UsageError,
     ValidationError,
 )
+from aiotcbatch.outcomes import Outcome, Outcomes
 from aiotcbatch.results import BatchError, BatchStatus
 from aiotcbatch.settings import Settings
 from aiotcbatch.stream import Stream, StreamStatistics
@@ -157,6 +158,8 @@ __all__ = [
     "Malware",
     "Mutex",
     "NotFoundError",
+    "Outcome",
+    "Outcomes",
     "Owner",
     "PollTimeoutError",
     "RateLimitedError",

@@ -11,6 +11,7 @@ from aiotcbatch.errors import AiotcbatchError, UsageError
 from aiotcbatch.events import BatchAbandoned
 from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.results import BatchStatus
+from aiotcbatch.retrying import Retrying
 from aiotcbatch.submitting.job import JobSettings
 from aiotcbatch.submitting.options import SubmitOptions
 from aiotcbatch.submitting.pipeline import Pipeline
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from aiotcbatch.collecting.chunk import Chunk
     from aiotcbatch.collecting.contents import FileContent
     from aiotcbatch.keeper import Resumed
     from aiotcbatch.submitting.job import Job
@@ -46,12 +48,13 @@ class BatchOptions(TypedDict, total=False):
     poll_timeout: float
     journal: str | PathLike[str] | None
     contents: Callable[[str], FileContent | None] | None
+    dead_letters: str | PathLike[str] | None
     validate: bool
     indicator_types: Mapping[str, int] | None
     clock: Clock | None
 
 
-class Batch(StepByStep):
+class Batch(StepByStep, Retrying):
     """
     Collects entities for one owner, and submits them.
 
@@ -85,7 +88,11 @@ class Batch(StepByStep):
         journal: A file in which everything that was drained survives the process until it is
             done. Such a batch is used with ``async with``: entering goes on with what is there.
         contents: Called with the xid of a group whose file was not to be kept there, a callable
-            or an open file, when the journal is opened again; gives its content, or None.
+            or an open file, when the journal is opened again or dead letters are read; gives its
+            content, or None.
+        dead_letters: A file to which is appended, as lines of JSON, what a submit has told of and
+            is not on the server with all its parts, and what was drained and is given up at the
+            end; see `Batch.add_failed`. Only its user can read it.
         validate: False takes every value that can be encoded, as it is given.
         indicator_types: The types that the instance knows, with the number of their values.
         clock: The time, for tests.
@@ -117,6 +124,7 @@ class Batch(StepByStep):
         poll_timeout: float = 3600.0,
         journal: str | PathLike[str] | None = None,
         contents: Callable[[str], FileContent | None] | None = None,
+        dead_letters: str | PathLike[str] | None = None,
         validate: bool = True,
         indicator_types: Mapping[str, int] | None = None,
         clock: Clock | None = None,
@@ -152,6 +160,7 @@ class Batch(StepByStep):
         )
         self._journal_path = journal
         self._contents = contents
+        self._dead_letters = dead_letters
         self._resumed: Resumed | None = None
         self._recorder = NO_RECORDER
 
@@ -202,6 +211,8 @@ class Batch(StepByStep):
             with CancelScope(shield=True):
                 await self._resumed.journal.remove_if_done()
         elif self._pending:
+            with CancelScope(shield=True):
+                await self._give_up({*self._backlog.ended, *self._backlog.pending})
             self._transport.events.tell(
                 BatchAbandoned(
                     owner=self.owner,
@@ -268,6 +279,7 @@ class Batch(StepByStep):
             self._backlog.begin()
             await self._run(options)
             ended = list(self._backlog.ended)
+            await self._bury(self._backlog.over(ended))
         statuses = self._backlog.tell_all()
         await self._told(ended)
         return statuses
@@ -302,10 +314,43 @@ class Batch(StepByStep):
                 return
             while self._backlog.ended:
                 job = self._backlog.ended[0]
+                await self._bury(self._backlog.over([job]))
                 status = self._backlog.tell()
                 await self._told([job])
                 if status is not None:
                     yield status
+
+    async def retry(
+        self,
+        failed: BatchStatus | str | PathLike[str],
+        poll: bool = True,
+        errors: bool = True,
+        process_files: bool = True,
+        halt_on_error: bool | None = None,
+    ) -> BatchStatus:
+        """
+        Send what failed once more, and everything that is pending: `add_failed`, then `submit`.
+
+        Args:
+            failed: As for `add_failed`: a result, or the path of a file of dead letters.
+            poll: As for `submit`, like the next ones.
+            errors: As for `submit`.
+            process_files: As for `submit`.
+            halt_on_error: As for `submit`.
+
+        Returns:
+            The result of the submit.
+
+        Raises:
+            ConfigurationError: When it is for another owner or another ``action``.
+            ValidationError: As for `add_failed`.
+            AiotcbatchError: As for `submit`.
+        """
+        await self.add_failed(failed)
+        return await self.submit(poll, errors, process_files, halt_on_error)
+
+    def _has_still(self, chunk: Chunk) -> bool:
+        return any(job.records is chunk for job in self._backlog.pending)
 
     def _options_for(
         self, poll: bool, errors: bool, process_files: bool, halt_on_error: bool | None
@@ -336,6 +381,7 @@ class Batch(StepByStep):
             await self._advance(pipeline, until_one=until_one)
         except AiotcbatchError as error:
             ended = list(self._backlog.ended)
+            await self._bury(self._backlog.over(ended))
             error.partial = self._backlog.tell_standing()
             error.add_note(self._standing(error.partial))
             await self._told(ended)
@@ -350,6 +396,9 @@ class Batch(StepByStep):
     async def _told(self, jobs: Sequence[Job]) -> None:
         """Note that the caller knows of these jobs, who is given their results next."""
         with CancelScope(shield=True):
+            if self._resumed is not None:  # which forgets their documents
+                for job in jobs:
+                    await job.records.keep(self._spool)
             await self._recorder.told(jobs)
 
     def _standing(self, partial: BatchStatus) -> str:

@@ -9,7 +9,7 @@ from anyio import CancelScope
 
 from aiotcbatch.collecting.chunk import Chunk
 from aiotcbatch.collecting.contents import FileItem
-from aiotcbatch.collecting.segments import Cut
+from aiotcbatch.collecting.segments import Cut, loaded
 from aiotcbatch.errors import UsageError
 from aiotcbatch.journal import Journal, Kind, Run, Segment
 from aiotcbatch.recorder import JournalRecorder
@@ -45,7 +45,9 @@ class Unkept:
         segments, gone = held.unkept()
         self._from.append((held, segments, gone))
         self.segments += [
-            Segment(kind, part.first, part.starts, part.stored_body, part.refers)
+            Segment(
+                kind, part.first, part.starts, part.stored_body, part.refers, loaded(part.sources)
+            )
             for part in segments
         ]
         self.gone += [Run(kind, place) for place in gone]
@@ -194,7 +196,12 @@ class Keeper:
             held.begin_at(segment.first)
             if records:
                 held.restore(
-                    segment.first, segment.starts, segment.body, records, refers=segment.refers
+                    segment.first,
+                    segment.starts,
+                    segment.body,
+                    records,
+                    segment.sources,
+                    refers=segment.refers,
                 )
             if segment.kind is Kind.GROUP:
                 for place, data in records.items():
@@ -250,9 +257,9 @@ def _chunk(
     """Make the document of a job anew, out of slices of the journal."""
     cuts = {kind: Cut() for kind in Kind}
     for run, piece in restored.pieces(stored):
-        cut = cuts[run.kind]
-        cut.add(piece, run.count, run.first)
-        cut.refers = cut.refers or restored.segment(run.kind, run.first).refers
+        cut, segment = cuts[run.kind], restored.segment(run.kind, run.first)
+        cut.add(piece, run.count, run.first, segment.sources, run.first - segment.first)
+        cut.refers = cut.refers or segment.refers
     cuts[Kind.GROUP].files = items
     cuts[Kind.GROUP].file_places = file_places
     return Chunk(

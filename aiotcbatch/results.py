@@ -6,12 +6,16 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from aiotcbatch.dead_letters import write_letters
 from aiotcbatch.errors import ERROR_CODES
+from aiotcbatch.outcomes import outcomes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from os import PathLike
 
     from aiotcbatch.errors import ErrorCode
+    from aiotcbatch.outcomes import JobRecord, Outcomes
     from aiotcbatch.submitting.files import UploadResult
 
 __all__ = ["COUNTS", "BatchError", "BatchStatus", "EntityLookup"]
@@ -112,6 +116,11 @@ class BatchError(dict[str, Any]):
         severity = str(self.severity or "error").lower()
         return severity.startswith("err") and self.code != _ASSOCIATION
 
+    @property
+    def harmless(self) -> bool:
+        """Whether nothing is lost, since it is information."""
+        return str(self.severity or "").lower().startswith("info")
+
     def __str__(self) -> str:
         code = f"{self.code} {self.meaning}: ".lstrip() if self.code else ""
         about = f"{self.xid!r}: " if self.xid else ""
@@ -128,7 +137,16 @@ class BatchStatus(dict[str, Any]):
     kind; with ``errors`` (a list of `BatchError`), ``uploads`` (a list of ``UploadResult``) and,
     for several jobs, ``jobs`` (a list of `BatchStatus`). A single job has its ``id``, unless it
     was processed inline.
+
+    Beside what is in the dict, it knows what became of each entity, see `outcomes`. A copy, such
+    as one that was pickled, does not.
     """
+
+    #: What the job was given; None for a total.
+    record: JobRecord | None = None
+
+    def __getstate__(self) -> None:
+        """Leave the document behind when copied or pickled; what is in the dict goes along."""
 
     @classmethod
     def total(cls, jobs: Sequence[BatchStatus]) -> BatchStatus:
@@ -228,6 +246,36 @@ class BatchStatus(dict[str, Any]):
     def errors(self) -> list[BatchError]:
         """What was refused and why; empty if nothing was, or if errors were not fetched."""
         return self.get("errors") or []
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """
+        What became of each group, indicator and association, one by one.
+
+        As long as you hold the status, it holds what was sent, encoded: in memory, or where that
+        is, in the temporary file of its batch.
+
+        Raises:
+            UsageError: When this is a copy, or the ``status`` of a stream, which adds up counts.
+        """
+        return outcomes_of(self.jobs if "jobs" in self else [self])
+
+    async def write_dead_letters(self, path: str | PathLike[str]) -> int:
+        """
+        Append what is not on the server, with all its parts and for sure, to a file.
+
+        Each is a line of JSON: the entity as it was sent, every error about it, its source, and
+        what is needed to send it again; see `Batch.add_failed`. Only its user can read the file;
+        where nothing is to be written it is not made.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            UsageError: As for `outcomes`.
+            OSError: When the file cannot be written.
+        """
+        return await write_letters(path, self.outcomes.failed)
 
     @property
     def uploads(self) -> list[UploadResult]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
+from aiotcbatch.collecting.builder import encoded_source
 from aiotcbatch.collecting.held import HeldLinks
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.typed import TypedBuilder
@@ -18,6 +19,7 @@ from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, UsageError
 from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.results import COUNTS, BatchStatus
+from aiotcbatch.retrying import Retrying
 from aiotcbatch.submitting.job import Job
 from aiotcbatch.submitting.pipeline import Clock, Halt, Pipeline, SubmitOptions
 from aiotcbatch.submitting.polling import PollSchedule
@@ -60,6 +62,7 @@ class StreamOptions(TypedDict, total=False):
     on_job: Callable[[BatchStatus], Awaitable[None] | None] | None
     journal: str | PathLike[str] | None
     contents: Callable[[str], FileContent | None] | None
+    dead_letters: str | PathLike[str] | None
     validate: bool
     indicator_types: Mapping[str, int] | None
     clock: Clock | None
@@ -87,7 +90,7 @@ class StreamStatistics:
     unprocess_count: int
 
 
-class Stream(TypedBuilder):
+class Stream(TypedBuilder, Retrying):
     """
     Collects entities for one owner, and submits them as they come.
 
@@ -132,7 +135,11 @@ class Stream(TypedBuilder):
         journal: A file in which everything that was drained survives the process until it is
             done; entering the block goes on with what is there.
         contents: Called with the xid of a group whose file was not to be kept there, a callable
-            or an open file, when the journal is opened again; gives its content, or None.
+            or an open file, when the journal is opened again or dead letters are read; gives its
+            content, or None.
+        dead_letters: A file to which is appended, as lines of JSON, what is not on the server with
+            all its parts when its job has ended, and what was drained and is given up at the end;
+            see `Batch.add_failed`. Only its user can read it.
         validate: False takes every value that can be encoded, as it is given.
         indicator_types: The types that the instance knows, with the number of their values.
         clock: The time, for tests.
@@ -158,6 +165,7 @@ class Stream(TypedBuilder):
         on_job: Callable[[BatchStatus], Awaitable[None] | None] | None = None,
         journal: str | PathLike[str] | None = None,
         contents: Callable[[str], FileContent | None] | None = None,
+        dead_letters: str | PathLike[str] | None = None,
         validate: bool = True,
         indicator_types: Mapping[str, int] | None = None,
         clock: Clock | None = None,
@@ -185,6 +193,7 @@ class Stream(TypedBuilder):
         self._clock = clock or Clock()
         self._journal_path = journal
         self._contents = contents
+        self._dead_letters = dead_letters
         self._resumed: Resumed | None = None
         self._recorder = NO_RECORDER
         self._transport = transport
@@ -259,9 +268,11 @@ class Stream(TypedBuilder):
                 for reader in self._readers:
                     reader.close()
                 self._pipeline.close()
-                if self._resumed is not None:
-                    with anyio.CancelScope(shield=True):
+                with anyio.CancelScope(shield=True):
+                    if self._resumed is not None:
                         await self._resumed.journal.remove_if_done()
+                    else:
+                        await self._give_up(self._sending)
 
     async def _finish(self) -> None:
         await self.drain()
@@ -361,7 +372,12 @@ class Stream(TypedBuilder):
     # Links to groups that have not come
 
     def add_association(
-        self, association: Association | Mapping[str, Any] | None = None, /, **fields: Any
+        self,
+        association: Association | Mapping[str, Any] | None = None,
+        /,
+        *,
+        source: Any = None,
+        **fields: Any,
     ) -> Association:
         """Link two entities; a link to a group that has not come is held back until it has."""
         if association is None or not isinstance(association, Association):
@@ -370,9 +386,10 @@ class Stream(TypedBuilder):
         for end in (1, 2):
             xid = association.group_xid(end)
             if xid is not None and not self._links.knows(xid) and not self._groups.is_open(xid):
+                self._associations.note(association.key, encoded_source(source))
                 self._links.hold(xid, association)
                 return association
-        return super().add_association(association)
+        return super().add_association(association, source=source)
 
     def _link_rules(self) -> HeldLinks:
         self._links = HeldLinks(
@@ -469,6 +486,9 @@ class Stream(TypedBuilder):
             self._again.append(job)
             self._pipeline.wake()
             return
+        await self._bury([job])
+        if self._resumed is not None:  # the journal is to forget its document
+            await job.records.keep(self._spool)
         status = job.result
         for name in COUNTS:
             self.status[name] += status.count(name)

@@ -37,7 +37,8 @@ NAMES = {
         CriticalError CustomIndicator Document ERROR_CODES Email EmailAddress EmailSubject
         Entity ErrorCode Event File FileContent FileOccurrence FileUploadError Group Hashtag
         HmacAuth Host Incident Indicator IndicatorType IntrusionSet JobError
-        JournalDamagedError JournalError JournalLockedError Malware Mutex NotFoundError Owner
+        JournalDamagedError JournalError JournalLockedError Malware Mutex NotFoundError Outcome
+        Outcomes Owner
         PollTimeoutError RateLimitedError RegistryKey Report RequestRefusedError
         RequestTimeoutError ResponseError RetryPolicy SealedError SecurityLabel Settings
         Signature Stream StreamStatistics Tactic Tag Threat TokenAuth Tool TransportError URL

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable, Sequence
 
+    from aiotcbatch.collecting.segments import Piece
     from aiotcbatch.collecting.spool import Spool, StoredSlice
 
 __all__ = ["Buffer", "xid_of"]
@@ -54,6 +55,8 @@ class Buffer:
         #: What the journal does not have yet; None if there is no journal.
         self._unkept: list[Segment] | None = None
         self._unkept_gone: list[int] = []
+        #: The encoded sources of records that are to be put in, or were taken out, by key.
+        self.sources: dict[Any, bytes] = {}
         self._begin_segment(0)
 
     def _begin_segment(self, first: int) -> None:
@@ -119,10 +122,14 @@ class Buffer:
             body = segment.body
             if isinstance(body, memoryview):
                 spooled = segment.kept or await spool.write(body)
-                moved += len(body)
+                sources = segment.sources
+                if isinstance(sources, memoryview) and sources:
+                    sources = await spool.write(sources)
+                nbytes = segment.memory_bytes
+                moved += nbytes
                 if segment.left:  # it was not sent meanwhile
-                    segment.body = spooled
-                    self._segment_bytes -= len(body)
+                    segment.body, segment.sources = spooled, sources
+                    self._segment_bytes -= nbytes
                     self._index.compact(segment.hashes, segment.first)
                     self._compacted = True
         return moved
@@ -132,6 +139,8 @@ class Buffer:
 
     def add(self, key: str, record: bytes, *, refers: bool = False) -> None:
         """Put in a record whose key is not there."""
+        if self.sources:
+            self._attach((key,))
         number = hash(key)
         self._shards[number & SHARD_MASK][number] = self._first
         self._hashes.append(number)
@@ -144,6 +153,8 @@ class Buffer:
 
     def add_all(self, keys: Sequence[str], records: Sequence[bytes], *, refers: bool) -> None:
         """Put in records whose keys are not there; together they should fit in a segment."""
+        if self.sources:
+            self._attach(keys)
         shards, first = self._shards, self._first
         for number in map(hash, keys):
             shards[number & SHARD_MASK][number] = first
@@ -154,6 +165,20 @@ class Buffer:
             self._filling.refers = True
         if self._filling_bytes >= SEGMENT_BYTES:
             self._close_segment()
+
+    def note(self, key: Any, source: bytes | None) -> None:
+        """Note the encoded source of a record that is to be put in; None leaves it."""
+        if source is not None:
+            self.sources[key] = source
+
+    def _attach(self, keys: Sequence[Any]) -> None:
+        """Give records that are put in next the sources that wait for them."""
+        for at, key in enumerate(keys, len(self._records)):
+            source = self.sources.pop(key, None)
+            if source is not None:
+                if self._filling.sourced is None:
+                    self._filling.sourced = {}
+                self._filling.sourced[at] = source
 
     def add_held(self, key: str, record: bytes, refers: bool = False) -> bool:
         """Put in a record that is not taken before `release`; False if its key may be there."""
@@ -196,6 +221,9 @@ class Buffer:
         if found is None:
             return None
         segment, at, data = found
+        source = segment.source(at)
+        if source is not None:
+            self.sources.setdefault(key, source)
         if segment is self._filling:
             # What is left of it is a comma, until the segment is sent.
             self._filling_bytes -= len(segment.records[at])
@@ -230,7 +258,8 @@ class Buffer:
             stop = min(stop, self._end - segment.first)
             if stop <= start:
                 break
-            cut.add(segment.slice(start, stop), stop - start, segment.first + start)
+            piece = segment.slice(start, stop)
+            cut.add(piece, stop - start, segment.first + start, segment.sources, start)
             cut.refers = cut.refers or segment.refers
             segment.taken = stop
             self._forget(segment, stop - start, segment.nbytes(start, stop))
@@ -243,8 +272,7 @@ class Buffer:
         segment.left -= count
         if segment.left == 0:
             self._segments.remove(segment)
-            if isinstance(segment.body, memoryview):
-                self._segment_bytes -= len(segment.body)
+            self._segment_bytes -= segment.memory_bytes
             self._drop(segment)
 
     def _drop(self, segment: Segment) -> None:
@@ -267,7 +295,7 @@ class Buffer:
             self._unkept.append(segment)
         if segment.left:
             self._segments.append(segment)
-            self._segment_bytes += len(segment.body)
+            self._segment_bytes += segment.memory_bytes
         else:
             self._drop(segment)
 
@@ -319,6 +347,7 @@ class Buffer:
         starts: array[int],
         body: StoredSlice,
         records: dict[int, dict[str, Any]],
+        sources: Piece,
         *,
         refers: bool,
     ) -> None:
@@ -330,10 +359,12 @@ class Buffer:
             starts: Where its records begin.
             body: Its records.
             records: Those that wait, decoded, by place.
+            sources: One for each record, joined by commas; empty if none has one.
             refers: Whether one may point to groups.
         """
         segment = Segment(first)
         segment.starts, segment.body, segment.kept = starts, body, body
+        segment.sources = sources
         segment.refers = refers
         for place in range(first, first + len(starts) - 1):
             data = records.get(place)

@@ -36,13 +36,13 @@ from aiotcbatch.errors import ClosedError, ConfigurationError, ValidationError
 from aiotcbatch.xid import random_xid, unique_xid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
 
     from aiotcbatch.entities.entity import Entity
     from aiotcbatch.keeper import Keeper
 
-__all__ = ["Builder"]
+__all__ = ["Builder", "encoded_source"]
 
 #: extend() drains each time it has added this many dicts.
 DRAIN_ENTITIES = 256
@@ -167,7 +167,8 @@ class Builder:
             group_type: The type, such as ``Adversary``, in any letter case.
             name: Its name.
             xid: True makes it from type and name, False at random; or the text itself.
-            **fields: Fields of that type by their Python names, such as ``event_date``.
+            **fields: Fields of that type by their Python names, such as ``event_date``; and
+                ``source``, as for `add_group`.
 
         Returns:
             The group, the one that was there if the xid is known.
@@ -197,7 +198,8 @@ class Builder:
             rating: 0 to 5, such as ``"5.0"``.
             confidence: 0 to 100, such as ``"100"``.
             xid: True makes it from type and summary, False at random; or the text itself.
-            **fields: Fields of that type by their Python names, such as ``dns_active``.
+            **fields: Fields of that type by their Python names, such as ``dns_active``; and
+                ``source``, as for `add_group`.
 
         Returns:
             The indicator, the one that was there if the xid is known.
@@ -239,13 +241,15 @@ class Builder:
 
     # Interface 3
 
-    def add_group(self, group: Mapping[str, Any]) -> Group:
+    def add_group(self, group: Mapping[str, Any], *, source: Any = None) -> Group:
         """
         Add a group as the dict that goes over the wire; it is copied.
 
         Args:
             group: ``type``, ``name`` and ``xid``, and any other field by its wire name.
                 ``fileContent`` of a Document or Report is uploaded, not sent with it.
+            source: Your own reference, such as a file and line, which its `Outcome` has; text,
+                or anything else that JSON can hold. It is not sent.
 
         Returns:
             The group. When the xid is known, what the dict holds is added to that group.
@@ -260,12 +264,15 @@ class Builder:
         if data is None:
             data, content = raw.group(group, validate=self._validate)
         xid = data["xid"]
-        if content is None and shelf.put(xid, data):
+        if source is None and content is None and shelf.put(xid, data):
             handle: Group = new(GROUP_CLASSES[data["type"]].ENCODED)
             handle.xid = xid
             handle.term = shelf.term
             return handle
-        return self._open_group(data, content)
+        encoded = encoded_source(source)
+        opened = self._open_group(data, content)
+        shelf.buffer.note(xid, encoded)
+        return opened
 
     def _open_group(self, data: dict[str, Any], content: Any) -> Group:
         """Add a group that has a file, lacks something, or is there already."""
@@ -281,12 +288,13 @@ class Builder:
             opened.add_key_value("fileContent", content)
         return opened
 
-    def add_indicator(self, indicator: Mapping[str, Any]) -> Indicator:
+    def add_indicator(self, indicator: Mapping[str, Any], *, source: Any = None) -> Indicator:
         """
         Add an indicator as the dict that goes over the wire; it is copied.
 
         Args:
             indicator: ``type``, ``summary`` and ``xid``, and any other field by its wire name.
+            source: As for `add_group`.
 
         Returns:
             The indicator. When the xid is known, what the dict holds is added to that one.
@@ -301,12 +309,15 @@ class Builder:
         if data is None:
             data = raw.indicator(indicator, self.indicator_type, validate=self._validate)
         xid = data["xid"]
-        if shelf.put(xid, data):
+        if source is None and shelf.put(xid, data):
             handle: Indicator = new(_HANDLES.get(data["type"], CustomIndicator.ENCODED))
             handle.xid = xid
             handle.term = shelf.term
             return handle
-        return self._open_indicator(data)
+        encoded = encoded_source(source)
+        opened = self._open_indicator(data)
+        shelf.buffer.note(xid, encoded)
+        return opened
 
     def _open_indicator(self, data: dict[str, Any]) -> Indicator:
         """Add an indicator that waits for what it is linked to, or is there already."""
@@ -322,13 +333,19 @@ class Builder:
         return opened
 
     def add_association(
-        self, association: Association | Mapping[str, Any] | None = None, /, **fields: Any
+        self,
+        association: Association | Mapping[str, Any] | None = None,
+        /,
+        *,
+        source: Any = None,
+        **fields: Any,
     ) -> Association:
         """
         Link two entities of this batch or of the owner.
 
         Args:
             association: The link, as an object or as a dict with wire or Python names.
+            source: As for `add_group`.
             **fields: Instead of it, the fields of `Association`.
 
         Returns:
@@ -346,11 +363,15 @@ class Builder:
             association = Association.from_dict(association)
         key = association.key
         if key not in self._associations:
+            self._associations.note(key, encoded_source(source))
             self._associations.add(key, encode(association.data))
         return association
 
     async def extend(
-        self, items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+        self,
+        items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        source: Callable[[int, Mapping[str, Any]], Any] | None = None,
     ) -> int:
         """
         Add many groups, indicators and associations as dicts, draining as they come.
@@ -360,6 +381,8 @@ class Builder:
 
         Args:
             items: The dicts, from an iterable or an async iterable.
+            source: Called with the number of each, from 0 on, and the dict; gives its source, as
+                for `add_group`.
 
         Returns:
             How many there were.
@@ -370,25 +393,28 @@ class Builder:
         added = 0
         if isinstance(items, AsyncIterable):
             async for item in items:
-                self.add(item)
+                self.add(item, source=None if source is None else source(added, item))
                 added += 1
                 if not added % DRAIN_ENTITIES:
                     await self.drain()
         else:
             for item in items:
-                self.add(item)
+                self.add(item, source=None if source is None else source(added, item))
                 added += 1
                 if not added % DRAIN_ENTITIES:
                     await self.drain()
         await self.drain()
         return added
 
-    def add(self, item: Mapping[str, Any]) -> Group | Indicator | Association:
+    def add(
+        self, item: Mapping[str, Any], *, source: Any = None
+    ) -> Group | Indicator | Association:
         """
         Add a group, an indicator or an association, whichever a dict is.
 
         Args:
             item: The dict, as `add_group`, `add_indicator` or `add_association` take it.
+            source: As for `add_group`.
 
         Returns:
             What that method returns.
@@ -397,11 +423,11 @@ class Builder:
             ValidationError: When it cannot be right.
         """
         if "ref_1" in item or "id_1" in item:
-            return self.add_association(item)
+            return self.add_association(item, source=source)
         kind = item.get("type")
         if isinstance(kind, str) and kind.lower() in values.GROUP_TYPE_NAMES:
-            return self.add_group(item)
-        return self.add_indicator(item)
+            return self.add_group(item, source=source)
+        return self.add_indicator(item, source=source)
 
     # What all three do
 
@@ -414,17 +440,20 @@ class Builder:
             name = values.text(name, "name")
         xid = self._xid(cls.TYPE, name, xid)
         known = self._groups.find(xid)
+        fields, source = _without_source(fields)
         if known is None:
             group = cls({"name": name, "type": cls.TYPE, "xid": xid}, self._groups.term)
             if fields:
                 group.put_all(fields)
             self._groups.open[xid] = group
+            self._groups.buffer.note(xid, source)
             return group
         if not isinstance(known, cls):
             raise _taken(known)
         if fields:
             known.put_all(fields)
         known.name = name
+        self._groups.buffer.note(xid, source)
         return known
 
     def _indicator(  # noqa: C901, PLR0912 - hot: each step as a call of its own would cost a tenth
@@ -469,7 +498,9 @@ class Builder:
                 confidence = indicator.checked(values.confidence, confidence, "confidence")
             data["confidence"] = confidence
         if fields:
+            fields, source = _without_source(fields)
             indicator.put_all(fields)
+            shelf.buffer.note(xid, source)
         if known is None:
             shelf.open[xid] = indicator
             if len(shelf.open) >= shelf.crowded:
@@ -563,6 +594,28 @@ class Builder:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise ClosedError("the batch is closed; make another one with client.batch()")
+
+
+def encoded_source(source: Any) -> bytes | None:
+    """
+    Encode a source; None if there is none.
+
+    Raises:
+        ValidationError: When JSON cannot hold it.
+    """
+    try:
+        return None if source is None else encode(source)
+    except TypeError as error:
+        accepted = f"text, or what else JSON can hold ({error})"
+        raise ValidationError("source", source, accepted) from None
+
+
+def _without_source(fields: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes | None]:
+    """Take the source out of keywords, and encode it."""
+    if "source" not in fields:
+        return fields, None
+    source = encoded_source(fields["source"])
+    return {name: value for name, value in fields.items() if name != "source"}, source
 
 
 def _taken(known: Entity) -> ValidationError:

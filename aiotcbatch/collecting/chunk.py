@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from aiotcbatch.collecting.segments import Cut, encode, loaded
+from aiotcbatch.collecting.segments import Cut, SourceReader, encode, loaded
+from aiotcbatch.collecting.spool import SpooledSlice
 from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import ConfigurationError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from aiotcbatch.collecting.contents import FileItem
     from aiotcbatch.collecting.group_buffer import GroupBuffer
     from aiotcbatch.collecting.segments import Piece
+    from aiotcbatch.collecting.spool import Spool
 
 __all__ = ["FRAME_BYTES", "Chunk", "cut_chunk", "records"]
 
@@ -113,6 +115,31 @@ class Chunk:
             name.decode(): [data for piece in cut.slices for data in records(piece)]
             for name, cut in self._arrays()
         }
+
+    def without_files(self) -> Chunk:
+        """Give the same records, without the contents that belong to groups."""
+        return replace(self, groups=replace(self.groups, files=[], file_places=[]))
+
+    def records(self, kind: str) -> Iterator[tuple[dict[str, Any], Any]]:
+        """
+        Decode the groups, the indicators or the associations, one slice at a time.
+
+        Yields:
+            Each as a dict, and its source, None if it has none.
+        """
+        cuts = {"group": self.groups, "indicator": self.indicators}
+        cut = cuts.get(kind, self.associations)
+        sources = SourceReader(cut.sources)
+        for number, piece in enumerate(cut.slices):
+            decoded = records(piece)
+            yield from zip(decoded, sources.of(number, len(decoded)), strict=True)
+
+    async def keep(self, spool: Spool) -> None:
+        """Copy to a spool what is in a journal, which is to forget it."""
+        for cut in self.cuts:
+            for number, piece in enumerate(cut.slices):
+                if not isinstance(piece, memoryview | SpooledSlice):
+                    cut.slices[number] = await spool.write(memoryview(await piece.fetch()))
 
     def __repr__(self) -> str:
         return (

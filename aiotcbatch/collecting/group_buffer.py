@@ -192,7 +192,7 @@ class GroupBuffer(Buffer):
         if severs:
             record = self._sever(cut, orjson.loads(loaded(record)), later)
             place = self._rewrite(cut, place, record)
-        cut.add(record, 1, place)
+        cut.add(record, 1, place, segment.sources, at)
         segment.gone.add(at)
         self._forget(segment, 1, nbytes)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.collecting.chunk import FRAME_BYTES, Chunk, records
-from aiotcbatch.collecting.segments import Cut, encode
+from aiotcbatch.collecting.segments import NONE, Cut, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -99,11 +99,13 @@ class Records:
 
     def _copy(self, cut: Cut, into: Cut, at: int, wanted: range) -> None:
         """Copy what is wanted of a cut whose records begin at a position."""
-        for piece, places in zip(cut.slices, cut.places, strict=True):
+        for number, (piece, places) in enumerate(zip(cut.slices, cut.places, strict=True)):
             start, stop = max(at, wanted.start), min(at + len(places), wanted.stop)
             if start < stop:
                 first, end = (self._starts[edge] - self._starts[at] for edge in (start, stop))
-                into.add(piece[first : end - 1], stop - start, places[start - at])
+                sources, begin = cut.sources.get(number, (NONE, 0))
+                part = piece[first : end - 1]
+                into.add(part, stop - start, places[start - at], sources, begin + start - at)
             at += len(places)
         into.refers = cut.refers and bool(into.count)
         for item, place in zip(cut.files, cut.file_places, strict=True):

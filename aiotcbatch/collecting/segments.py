@@ -5,23 +5,26 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from itertools import accumulate, count
+from itertools import accumulate, count, repeat
 from operator import add
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from aiotcbatch.collecting.spool import StoredSlice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from aiotcbatch.collecting.contents import FileItem
 
-__all__ = ["Cut", "Piece", "Segment", "encode", "loaded"]
+__all__ = ["Cut", "Piece", "Segment", "SourceReader", "encode", "loaded"]
 
 #: Records as they are held, in memory, in the spool or in the journal.
 Piece = memoryview | StoredSlice
+
+#: Where there is nothing.
+NONE = memoryview(b"")
 
 #: Encodes one wire dict; the only way in which entities become bytes.
 encode = orjson.dumps
@@ -46,9 +49,16 @@ class Cut:
     file_places: list[int] = field(default_factory=list)
     #: The places of the records, in the order of the slices.
     places: list[range] = field(default_factory=list)
+    #: Of slices whose records have sources, by number: those of their segment, and at which of
+    #: them the slice begins.
+    sources: dict[int, tuple[Piece, int]] = field(default_factory=dict)
 
-    def add(self, piece: Piece, count: int, place: int) -> None:
+    def add(
+        self, piece: Piece, count: int, place: int, sources: Piece = NONE, first: int = 0
+    ) -> None:
         """Append a slice that holds some records, the first of them from a place."""
+        if sources:
+            self.sources[len(self.slices)] = (sources, first)
         self.slices.append(piece)
         self.places.append(range(place, place + count))
         self.count += count
@@ -72,6 +82,8 @@ class Segment:
         "left",
         "records",
         "refers",
+        "sourced",
+        "sources",
         "starts",
         "taken",
     )
@@ -89,11 +101,15 @@ class Segment:
         #: Records before this one are gone too.
         self.taken = 0
         self.left = 0
-        self.body: Piece = memoryview(b"")
+        self.body: Piece = NONE
         #: What stands for the body in the journal.
         self.kept: StoredSlice | None = None
         #: Record i is ``body[starts[i] : starts[i + 1] - 1]``.
         self.starts: array[int] = array("I")
+        #: The encoded sources of records that have one, while it fills.
+        self.sourced: dict[int, bytes] | None = None
+        #: One for each record, joined by commas, if any has one.
+        self.sources: Piece = NONE
 
     def close(self) -> None:
         """Join the records; those that are gone leave a comma, which is never sent."""
@@ -102,6 +118,10 @@ class Segment:
         # Where the records end if there were no commas, and how many commas are before that.
         self.starts = array("I", map(add, accumulate(map(len, records), initial=0), count()))
         self.left = len(records) - len(self.gone)
+        if self.sourced:
+            given = self.sourced
+            self.sources = memoryview(b",".join(given.get(at, b"null") for at in range(len(self))))
+            self.sourced = None
         self.records = []
 
     def __len__(self) -> int:
@@ -131,6 +151,19 @@ class Segment:
         """Give one record, whether it is joined with the others or not."""
         return self.records[at] if self.records else loaded(self.slice(at, at + 1))
 
+    def source(self, at: int) -> bytes | None:
+        """Give the encoded source of a record, None if it has none."""
+        if self.sourced is not None:
+            return self.sourced.get(at)
+        found = _decoded(self.sources)[at] if self.sources else None
+        return None if found is None else encode(found)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of what is joined and in memory."""
+        parts = (self.body, self.sources)
+        return sum(len(part) for part in parts if isinstance(part, memoryview))
+
     def slice(self, start: int, stop: int) -> Piece:
         """Give some records, joined by commas."""
         return self.body[self.starts[start] : self.starts[stop] - 1]
@@ -154,3 +187,32 @@ class Segment:
 def loaded(piece: Piece) -> bytes | memoryview:
     """Give the bytes of some records, reading them if they are on disk."""
     return piece if isinstance(piece, memoryview) else piece.read()
+
+
+def _decoded(piece: Piece) -> list[Any]:
+    decoded: list[Any] = orjson.loads(b"".join((b"[", loaded(piece), b"]")))
+    return decoded
+
+
+class SourceReader:
+    """
+    Reads the sources of a cut, slice by slice.
+
+    Args:
+        sources: As `Cut.sources`.
+    """
+
+    def __init__(self, sources: Mapping[int, tuple[Piece, int]]) -> None:
+        self._sources = sources
+        self._piece: Piece = NONE
+        self._decoded: list[Any] = []
+
+    def of(self, number: int, count: int) -> Iterable[Any]:
+        """Give the source of each record of a slice, None where there is none."""
+        found = self._sources.get(number)
+        if found is None:
+            return repeat(None, count)
+        piece, first = found
+        if piece is not self._piece:  # of one segment there may be many slices
+            self._piece, self._decoded = piece, _decoded(piece)
+        return self._decoded[first : first + count]

@@ -160,6 +160,7 @@ class Shelf(ABC, Generic[E]):
             return False
         found.seal()
         self.open.pop(xid, None)
+        self.buffer.sources.pop(xid, None)
         return True
 
     async def drain(self) -> list[ValidationError]:

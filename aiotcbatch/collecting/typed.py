@@ -26,6 +26,7 @@ __all__ = ["TypedBuilder"]
 class CampaignFields(TypedDict, total=False):
     """What a Campaign can have beside."""
 
+    source: Any
     last_seen: Moment | None
     date_added: Moment | None
     external_date_added: Moment | None
@@ -78,6 +79,9 @@ class TypedBuilder(Builder):
     or the text itself; a field that is None is not sent; and every field is a property of the
     returned entity too. They raise `ValidationError` when a value cannot be right, with the
     field, the value and what is accepted.
+
+    All of them take ``source`` as a keyword too: your own reference, such as a file and line,
+    which the `Outcome` of the entity has.
     """
 
     # Groups

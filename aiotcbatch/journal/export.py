@@ -13,6 +13,7 @@ import orjson
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.journal.bodies import Extent, JournalSlice, Readers, connect_reader
 from aiotcbatch.journal.opening import explained
+from aiotcbatch.journal.records import sources_of
 from aiotcbatch.journal.schema import FileRow, JobRow, place_of, unpack_runs
 from aiotcbatch.journal.sources import Origin
 from aiotcbatch.journal.survey import SPENT, Survey, SurveyedSegment, survey
@@ -39,8 +40,8 @@ def export(path: str | os.PathLike[str]) -> Iterator[bytes]:
         ``indicator``, ``association``), ``state`` (``waiting``, or the phase of its job: ``cut``,
         ``created``, ``uploaded``, ``completed``, ``done``, ``lost``), ``job`` (the id at the
         server) if there is one, ``errors`` (the server's, about this xid) if there are any,
-        ``file`` (``file_name``, ``source``, ``result``) if it has one, and ``entity``, as it is
-        sent.
+        ``file`` (``file_name``, ``source``, ``result``) if it has one, ``source`` if one was given,
+        and ``entity``, as it is sent.
 
     Raises:
         ConfigurationError: When there is no journal.
@@ -79,11 +80,12 @@ class _Lines:
         crcs = self._found.extent_crcs(row.block + 1, row.nbytes)
         extent = Extent(row.block + 1, row.nbytes, crcs)
         body = JournalSlice(self._readers, extent, 0, row.nbytes)
+        sources = sources_of(segment.sources, row.length)
         for at, state in enumerate(segment.states):
             if state == SPENT or not segment.is_whole(at):
                 continue
             record = body[segment.starts[at] : segment.starts[at + 1] - 1].read()
-            yield self._line(segment, row.place + at, record)
+            yield self._line(segment, row.place + at, record, sources[at])
 
     def _job(self, place: int) -> JobRow | None:
         at = bisect_right(self._firsts, place) - 1
@@ -93,7 +95,7 @@ class _Lines:
                 return self._jobs[number]
         return None
 
-    def _line(self, segment: SurveyedSegment, place: int, record: bytes) -> bytes:
+    def _line(self, segment: SurveyedSegment, place: int, record: bytes, source: Any) -> bytes:
         about: dict[str, Any] = {"kind": segment.kind.array_name, "state": "waiting"}
         job = self._job(place)
         if job is not None:
@@ -106,6 +108,8 @@ class _Lines:
         file = self._files.get(place)
         if file is not None:
             about["file"] = _file(file)
+        if source is not None:
+            about["source"] = source
         about["entity"] = orjson.Fragment(record)
         return orjson.dumps(about, option=orjson.OPT_APPEND_NEWLINE)
 

@@ -86,7 +86,7 @@ class Ledger:
         if before is not None and before.place + before.length > place:
             raise AssertionError(f"{run_at(place, count)} is in the journal already")
         block = self._next_block
-        self._write_block(starts_to_bytes(segment.starts))
+        self._write_block(starts_to_bytes(segment.starts) + segment.sources)
         extent = self.keep(segment.body)
         row = SegmentRow(place, count, count, int(segment.refers), block, extent.nbytes)
         SEGMENTS.insert(self.db, row)

@@ -69,6 +69,8 @@ class Segment:
     body: bytes | memoryview
     #: Whether a record may point to groups.
     refers: bool = False
+    #: Where they come from, as JSON joined by commas, one for each; empty if none says so.
+    sources: bytes | memoryview = b""
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -98,6 +100,8 @@ class StoredSegment:
     refers: bool
     #: The places of those that are neither gone nor in a job.
     waiting: tuple[range, ...]
+    #: As in `Segment`.
+    sources: memoryview
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -248,6 +252,17 @@ def starts_to_bytes(starts: array[int]) -> bytes:
         starts = array("I", starts)
         starts.byteswap()
     return starts.tobytes()
+
+
+def starts_size(count: int) -> int:
+    """How many bytes the starts of so many records take."""
+    return (count + 1) * array("I").itemsize
+
+
+def sources_of(sources: bytes | memoryview, count: int) -> list[Any]:
+    """Decode the sources of a segment with so many records, None where there is none."""
+    found: list[Any] = orjson.loads(b"".join((b"[", sources, b"]")))
+    return found or [None] * count
 
 
 def starts_from_bytes(data: bytes) -> array[int]:

@@ -56,6 +56,7 @@ class _Restoring:
             body=self._slice(segment.row.block + 1, segment.row.nbytes),
             refers=bool(segment.row.refers),
             waiting=tuple(segment.runs(WAITING)),
+            sources=memoryview(segment.sources),
         )
 
     def job(self, row: JobRow) -> StoredJob:

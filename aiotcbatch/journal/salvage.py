@@ -22,7 +22,7 @@ from aiotcbatch.journal.opening import (
     has_log,
     make,
 )
-from aiotcbatch.journal.records import Run, Segment
+from aiotcbatch.journal.records import Run, Segment, sources_of
 from aiotcbatch.journal.schema import (
     BLOCK_BYTES,
     FILES,
@@ -168,7 +168,11 @@ class _Copying:
         body = self._read(segment.row.block + 1, begin, end)
         rebased = array("I", (start - begin for start in starts))
         refers = bool(segment.row.refers)
-        copied = Segment(segment.kind, segment.first + first, rebased, body, refers)
+        sources = b""
+        if segment.sources:
+            part = sources_of(segment.sources, segment.row.length)[first:after]
+            sources = orjson.dumps(part)[1:-1]
+        copied = Segment(segment.kind, segment.first + first, rebased, body, refers, sources)
         gone = [
             Run(segment.kind, segment.first + at)
             for at in range(first, after)

@@ -53,7 +53,7 @@ class SegmentRow(NamedTuple):
     #: How many are not gone; with the last one the segment goes.
     remaining: int
     refers: int
-    #: The block with the starts; those with the records follow it.
+    #: The block with the starts, and the sources behind them; those with the records follow it.
     block: int
     nbytes: int
 

@@ -45,7 +45,13 @@ class StoredContent:
     async def __call__(self, xid: str) -> bytes | str:
         """Read it."""
         del xid
-        data = await self._kept.fetch()
+        return self._decoded(await self._kept.fetch())
+
+    def load(self) -> bytes | str:
+        """Read it at once; it raises what `JournalSlice.read` raises."""
+        return self._decoded(self._kept.read())
+
+    def _decoded(self, data: bytes) -> bytes | str:
         return data.decode() if self._text else data
 
 

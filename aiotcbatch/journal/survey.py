@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from aiotcbatch.journal.ledger import blocks_of
-from aiotcbatch.journal.records import Kind, starts_from_bytes
+from aiotcbatch.journal.records import Kind, starts_from_bytes, starts_size
 from aiotcbatch.journal.schema import (
     BLOCK_BYTES,
     FILES,
@@ -58,6 +58,8 @@ class SurveyedSegment:
     starts: array[int]
     #: One byte a record.
     states: bytearray
+    #: As in `Segment`.
+    sources: bytes
     #: The blocks of its body that are not as they were written, the first one being 0.
     damaged: set[int] = field(default_factory=set)
 
@@ -209,13 +211,14 @@ class _Reading:
 
     def add_segment(self, row: SegmentRow, *, deep: bool) -> None:
         """Read the starts of a segment, and look at its records."""
-        data = self._block(row.block)
+        data = self._block(row.block) or b""
         count = blocks_of(row.nbytes)
-        starts = starts_from_bytes(data) if data and not len(data) % 4 else array("I")
+        end = starts_size(row.length)
+        starts = starts_from_bytes(data[:end]) if len(data) >= end else array("I")
         if len(starts) != row.length + 1 or starts[0] or starts[-1] != row.nbytes + 1:
             self._fault(f"the starts of the segment at {run_at(row.place, row.length)} are damaged")
             return
-        segment = SurveyedSegment(row, starts, bytearray(row.length))
+        segment = SurveyedSegment(row, starts, bytearray(row.length), data[end:])
         for at in range(count):
             number = row.block + 1 + at
             if (self._block(number) is None) if deep else (number not in self.found.crcs):

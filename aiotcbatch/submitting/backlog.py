@@ -100,6 +100,10 @@ class Backlog:
             self.send(job)
         return job.result
 
+    def over(self, jobs: Iterable[Job]) -> list[Job]:
+        """Give those that no submit takes up again."""
+        return [job for job in jobs if job not in self.pending]
+
     def send(self, job: Job) -> None:
         """Keep a job that is on the server, for the steps that may follow."""
         if job in self.pending:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.errors import ConfigurationError, CriticalError
+from aiotcbatch.outcomes import JobRecord
 from aiotcbatch.results import BatchStatus
 from aiotcbatch.submitting.files import UploadResult
+from aiotcbatch.submitting.producers import is_read_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiotcbatch.collecting.chunk import Chunk
     from aiotcbatch.collecting.contents import FileItem
+    from aiotcbatch.outcomes import OutcomeState
     from aiotcbatch.results import BatchError
 
 __all__ = ["Job", "JobSettings", "Phase"]
@@ -127,6 +130,15 @@ class Phase(Enum):
 #: Phases in which the server does not have the document, or may not.
 UNSENT = frozenset({Phase.CUT, Phase.CREATED, Phase.UPLOADING})
 
+#: What can be said of all entities of a job that is no further.
+_STANDINGS: Mapping[Phase, OutcomeState] = {
+    Phase.CUT: "unprocessed",
+    Phase.CREATED: "unprocessed",
+    Phase.UPLOADING: "unknown",
+    Phase.UPLOADED: "unknown",
+    Phase.LOST: "unknown",
+}
+
 
 @dataclass(slots=True, eq=False)
 class Job:
@@ -161,9 +173,14 @@ class Job:
     association_count: int = 0
     #: Whether it may point to groups of an earlier job.
     refers: bool = False
+    #: Contents that will not be uploaded, by xid.
+    unfiled: dict[str, FileItem] = field(default_factory=dict)
+    #: Its records, for as long as somebody may ask what became of them.
+    records: Chunk = field(init=False)
 
     def __post_init__(self) -> None:
         chunk = self.document
+        self.records = chunk.without_files()
         self.number = chunk.number
         self.group_count = chunk.groups.count
         self.indicator_count = chunk.indicators.count
@@ -238,6 +255,15 @@ class Job:
             result["id"] = self.batch_id
         result.setdefault("errors", [])
         result["uploads"] = [upload for upload in self.uploads.values() if upload is not None]
+        result.record = JobRecord(
+            self.records,
+            owner=self.settings.owner,
+            action=self.settings.action,
+            standing=_STANDINGS.get(self.phase),
+            status=result,
+            uploads=self.uploads,
+            files=self.files | self.unfiled,
+        )
         return result
 
     def failed(self, error: Exception) -> None:
@@ -305,7 +331,11 @@ class Job:
 
     def filed(self, upload: UploadResult) -> None:
         """Note what became of a file."""
-        self.files.pop(upload["xid"], None)
+        item = self.files.pop(upload["xid"], None)
+        if item is not None and not upload.uploaded:
+            if item.xid in self.opened and is_read_once(item.content):
+                item = replace(item, content=None)  # what is left of it is not all of it
+            self.unfiled[item.xid] = item
         self.uploads[upload["xid"]] = upload
         if self.phase is Phase.FILING and not self.files:
             self.phase = Phase.DONE

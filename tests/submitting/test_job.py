@@ -160,7 +160,7 @@ class TestLife:
         assert job.result["errors"] == []
 
     async def test_it_gives_its_document_up(self) -> None:
-        """Once its errors are known nothing holds the document any more."""
+        """Once its errors are known only who has its result holds the document."""
         chunk = await cut(files=1)
         gone = weakref.ref(chunk.groups.slices[0])
         job = Job(SETTINGS, chunk)
@@ -168,11 +168,16 @@ class TestLife:
         job.completed({"status": "Completed"})
         assert job.document is not None
         job.explained([])
+        with pytest.raises(AssertionError, match="has given its document up"):
+            job.document  # noqa: B018 (it raises)
+        result = job.result
+        del job
+        gc.collect()
+        assert gone() is not None
+        del result
         gc.collect()
 
         assert gone() is None
-        with pytest.raises(AssertionError, match="has given its document up"):
-            job.document  # noqa: B018 (it raises)
 
     async def test_a_failure(self) -> None:
         """It says why it did not get further, until it is taken up again."""

@@ -1,0 +1,164 @@
+"""Sending again what failed: from a result in memory, or from a file of dead letters."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from aiotcbatch.collecting.builder import DRAIN_ENTITIES, Builder
+from aiotcbatch.dead_letters import Letter, read_letters, write_letters
+from aiotcbatch.errors import ConfigurationError, ValidationError
+from aiotcbatch.outcomes import Outcomes
+from aiotcbatch.results import BatchStatus
+from aiotcbatch.submitting.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable
+    from os import PathLike
+
+    from aiotcbatch.collecting.chunk import Chunk
+    from aiotcbatch.collecting.contents import FileContent
+    from aiotcbatch.outcomes import Outcome
+    from aiotcbatch.submitting.job import JobSettings
+
+__all__ = ["Retrying"]
+
+#: What the server does not have for sure, so that it can be sent again whatever the write types.
+_NOT_THERE = frozenset({"rejected", "unprocessed"})
+#: What of an accepted group is sent again, so that its file can go up.
+_IDENTITY = ("type", "name", "xid", "fileName")
+
+
+class Retrying(Builder):
+    """A builder that can take back what failed, and keep what it gives up in a file."""
+
+    _settings: JobSettings
+    #: Asked for contents that are not at hand; None if nobody is.
+    _contents: Callable[[str], FileContent | None] | None
+    #: Where dead letters go; None for nowhere.
+    _dead_letters: str | PathLike[str] | None
+
+    async def add_failed(self, failed: BatchStatus | str | PathLike[str]) -> int:
+        """
+        Add what failed once more, and drain it; it has its source and its file as before.
+
+        Args:
+            failed: The result of a submit, or of a job of a stream: what was rejected or not
+                processed is added, and groups whose file was not uploaded. What is still in this
+                batch, and goes on with the next submit anyway, is not.
+                Or the path of a file of dead letters: all that is in it is added, as it is now.
+
+        Returns:
+            How many groups, indicators and associations were added.
+
+        Raises:
+            ConfigurationError: When it is for another owner or another ``action``, or there is no
+                such file.
+            ValidationError: When an entity cannot be right, or a line cannot be understood; or
+                when, with ``attribute_write_type="Append"``, a line says that the entity is or
+                may be on the server, where it would get its attributes a second time. Those
+                before it are added.
+            UsageError: When the result is a copy, which does not have its entities any more.
+            JournalError: When the journal cannot be written.
+        """
+        added = 0
+        if isinstance(failed, BatchStatus):
+            letters = self._failed_in(failed)
+        else:
+            letters = self._letters_in(failed)
+        async with aclosing(letters):
+            async for letter in letters:
+                self._check_target(letter)
+                self._add_letter(letter)
+                added += 1
+                if not added % DRAIN_ENTITIES:
+                    await self.drain()
+        await self.drain()
+        return added
+
+    async def _failed_in(self, status: BatchStatus) -> AsyncGenerator[Letter, None]:
+        known = status.outcomes.records
+        records = [record for record in known if not self._has_still(record.chunk)]
+        async for outcome in Outcomes(records):
+            letter = _again(outcome)
+            if letter is not None:
+                yield letter
+
+    async def _letters_in(self, path: str | PathLike[str]) -> AsyncGenerator[Letter, None]:
+        async with aclosing(read_letters(path)) as letters:
+            async for letter in letters:
+                if letter.state not in _NOT_THERE and not self._settings.repeatable:
+                    accepted = (
+                        "rejected or unprocessed with attribute_write_type='Append', which would"
+                        " add its attributes a second time; look on the server, and correct the"
+                        " line"
+                    )
+                    raise ValidationError("state", letter.state, accepted, about=letter.where)
+                yield letter
+
+    def _has_still(self, chunk: Chunk) -> bool:
+        """Whether the entities of a job are here, and go on by themselves."""
+        del chunk
+        return False
+
+    def _check_target(self, letter: Letter) -> None:
+        for name, wanted, found in (
+            ("owner", self._settings.owner, letter.owner),
+            ("action", self._settings.action, letter.action),
+        ):
+            if found is not None and found != wanted:
+                accepted = f"{found!r}, which {letter.where} is for"
+                raise ConfigurationError(name, wanted, accepted)
+
+    def _add_letter(self, letter: Letter) -> None:
+        data: dict[str, Any] = letter.entity
+        if letter.kind == "association":
+            self.add_association(data, source=letter.source)
+        elif letter.kind == "indicator":
+            self.add_indicator(data, source=letter.source)
+        else:
+            if letter.has_file:
+                content = letter.content
+                if content is None and self._contents is not None:
+                    content = self._contents(str(data.get("xid")))
+                # Without any it is told as a file that was not uploaded.
+                data = data | {"fileContent": _nothing if content is None else content}
+            self.add_group(data, source=letter.source)
+
+    async def _bury(self, jobs: Iterable[Job]) -> None:
+        """Write down what failed in jobs that are over, if it is to be."""
+        if self._dead_letters is not None:
+            for job in jobs:
+                await write_letters(self._dead_letters, job.result.outcomes.failed)
+
+    async def _give_up(self, jobs: Iterable[Job]) -> None:
+        """Write down what is left of jobs, and what was drained, if it is to be."""
+        if self._dead_letters is not None:
+            await self._bury(jobs)
+            while (chunk := self._cut()) is not None:
+                await self._bury([Job(self._settings, chunk)])
+
+
+def _nothing(xid: str) -> None:
+    """Stand for a content that cannot be had any more."""
+    del xid
+
+
+def _again(outcome: Outcome) -> Letter | None:
+    """Give what is to be sent again of what failed; None if nothing is."""
+    data = outcome.data
+    if outcome.state not in _NOT_THERE:
+        if outcome.state != "accepted" or outcome.file is None or outcome.upload is None:
+            return None
+        data = {name: data[name] for name in _IDENTITY if name in data}
+    return Letter(
+        entity=data,
+        kind=outcome.kind,
+        state=outcome.state,
+        source=outcome.source,
+        owner=outcome.owner,
+        action=outcome.action,
+        has_file=outcome.file is not None,
+        content=None if outcome.file is None else outcome.file.content,
+        where="the result",
+    )
