@@ -26,6 +26,7 @@ NAMES = (
     "files",
     "imports",
     "journal",
+    "sandbox",
 )
 
 

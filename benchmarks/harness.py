@@ -225,6 +225,11 @@ class Server:
         self._tell("busy")
         return float(self._answer()["busy"])
 
+    def usage(self) -> dict[str, float]:
+        """Give the seconds of processor time that it has used, and its peak memory in bytes."""
+        self._tell("usage")
+        return self._answer()
+
     def reset(self) -> None:
         """Forget everything."""
         self._tell("reset")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from itertools import count
 from typing import Any
 
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from aiotcbatch.sandbox import Latency, Sandbox
 from aiotcbatch.sandbox.store import jobs
+from benchmarks.harness import peak
 
 
 class Sink:
@@ -99,6 +101,7 @@ class Own:
             "api_url": self._sandbox.api_url,
             "access_id": self._sandbox.access_id,
             "secret_key": self._sandbox.secret_key,
+            "token": self._sandbox.token,
         }
 
     async def answer(self, word: str) -> dict[str, Any]:
@@ -120,12 +123,18 @@ class Own:
             self._sandbox.faults.add("file_upload", Latency(self._delay))
 
 
+def usage() -> dict[str, float]:
+    """Give the processor time of this process in seconds, and its peak memory in bytes."""
+    return {"cpu": time.process_time(), "peak": peak()}
+
+
 async def main(kind: str, settings: str) -> None:
     """Serve until standard input ends; each line there is answered by one line of JSON."""
     served: Sink | Own = Sink() if kind == "sink" else Own(**json.loads(settings))
     print(json.dumps(await served.start()), flush=True)
     while word := (await anyio.to_thread.run_sync(sys.stdin.readline)).strip():
-        print(json.dumps(await served.answer(word)), flush=True)
+        answer = usage() if word == "usage" else await served.answer(word)
+        print(json.dumps(answer), flush=True)
     await served.aclose()
 
 

@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("build", "memory", "end_to_end", "scaling", "stall", "files", "imports", "journal")
+NAMES = (
+    "build",
+    "memory",
+    "end_to_end",
+    "scaling",
+    "stall",
+    "files",
+    "imports",
+    "journal",
+    "sandbox",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -340,3 +340,22 @@ async def test_old_documents_are_dropped():
         kept = [job.body is not None for job in call.sandbox.jobs]
 
     assert kept == [False, False, True, True]
+
+
+async def test_jobs_leave_little_behind():
+    """Jobs whose documents are not kept take a row each, whatever the size of what was sent."""
+    hosts = [{"type": "Host", "summary": f"h{n}.example", "note": "x" * 500} for n in range(20)]
+
+    def pages(connection):
+        return connection.execute("PRAGMA page_count").fetchone()[0]
+
+    async with calling(Sandbox(keep_bodies=2)) as call:
+        run = call.sandbox.instance.store.database.run
+        for _ in range(10):
+            await call.job({"indicator": hosts})
+        before = await run(pages)
+        for _ in range(40):
+            await call.job({"indicator": hosts})
+        after = await run(pages)
+
+    assert after - before < 40 / 4

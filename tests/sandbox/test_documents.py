@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aiotcbatch.sandbox import Sandbox
+from aiotcbatch.sandbox.engine import document as reading
 from aiotcbatch.sandbox.engine.document import Document, DocumentError, count
 from tests.sandbox.conftest import calling
 
@@ -245,12 +248,70 @@ async def test_an_owners_quota():
 
 def test_a_document_is_read_as_it_goes():
     """What stands before a fault is handed out before the fault is raised."""
-    items = Document(b'{"group":[{"a":1},{"b":2},x').items()
+    document = Document(b'{"group":[{"a":1},{"b":2},x')
 
-    assert [next(items).value, next(items).value] == [{"a": 1}, {"b": 2}]
+    assert document.read(5) == ("group", 0, [{"a": 1}, {"b": 2}])
     with pytest.raises(DocumentError) as caught:
-        next(items)
+        document.read(5)
     assert caught.value.path == "$.group[2]"
+
+
+TEXTS = st.sampled_from(
+    ["a", 'b"]},{"type":', "\n", "\ud800", "\N{GRINNING FACE}", "\\", "]}", "{", "é"]
+)
+NESTED = st.lists(st.fixed_dictionaries({"type": TEXTS}), max_size=3)
+ELEMENTS = st.fixed_dictionaries(
+    {"type": TEXTS}, optional={"n": st.integers(-9, 9) | st.just(1.5), "tag": NESTED, "last": TEXTS}
+)
+
+
+def read_all(body, limit):
+    """Return all that can be read of a document, and why it ends."""
+    document = Document(body)
+    values = []
+    try:
+        while (part := document.read(limit)) is not None:
+            assert 0 < len(part.values) <= limit
+            assert part.first == len(values)
+            values += part.values
+    except DocumentError as fault:
+        return values, fault.reason, fault.path
+    return values, "", ""
+
+
+@given(
+    elements=st.lists(ELEMENTS, max_size=12),
+    more=st.sampled_from([{}, {"separators": (",", ":")}, {"indent": 1}, {"ensure_ascii": False}]),
+    limit=st.integers(1, 9),
+    cut=st.none() | st.tuples(st.integers(0, 400), st.sampled_from(["", "x", "]", "}", "1"])),
+)
+def test_reading_many_at_once(elements, more, limit, cut):
+    """Elements that look alike and are read together are the same as one by one, faults too."""
+    text = json.dumps({"group": elements}, **more)
+    if cut is not None:
+        text = text[: cut[0]] + cut[1] + text[cut[0] + 1 :]
+    body = text.encode(errors="surrogatepass")
+
+    together = read_all(body, limit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_BLOCKS", (0,))
+        one_by_one = read_all(body, limit)
+
+    assert together == one_by_one
+    assert cut is not None or len(together[0]) == len(elements)
+
+
+def test_what_looks_alike_is_read_at_once(monkeypatch):
+    """Only the first and the last of many elements that look alike are read on their own."""
+    alone = []
+    scan = reading._scan
+    monkeypatch.setattr(reading, "_scan", lambda text, at: alone.append(at) or scan(text, at))
+    body = json.dumps({"group": [group(number, tag=[{"name": "t"}] * 3) for number in range(50)]})
+
+    values, reason, _ = read_all(body.encode(), 1000)
+
+    assert (len(values), reason) == (50, "")
+    assert len(alone) == 3  # and the key
 
 
 def test_counting_stops_early():
@@ -259,3 +320,15 @@ def test_counting_stops_early():
 
     assert count(body, 2) == 2
     assert count(body, 100) == 3
+
+
+def test_the_share_is_of_what_was_handed_out():
+    """What was read ahead does not count as done."""
+    document = Document(json.dumps({"group": [group(n) for n in range(10)]}).encode())
+
+    shares = []
+    while document.read(3) is not None:
+        shares.append(document.share)
+
+    assert shares == pytest.approx([0.3, 0.6, 0.9, 1.0], abs=0.03)
+    assert document.share == 1.0

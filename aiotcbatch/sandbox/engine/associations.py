@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from aiotcbatch.sandbox.catalog import Catalog
     from aiotcbatch.sandbox.engine.batch import Context
-    from aiotcbatch.sandbox.engine.document import Item
+    from aiotcbatch.sandbox.engine.document import Part
     from aiotcbatch.sandbox.engine.incoming import Incoming
     from aiotcbatch.sandbox.engine.indicators import IndicatorReader
     from aiotcbatch.sandbox.store.database import Connection
@@ -209,27 +209,26 @@ class Joiner:
         self._seen: set[Row] = set()
         self._write = table.dissociate if context.config.delete else table.associate
 
-    def process(self, connection: Connection, batch: list[Item]) -> None:
+    def process(self, connection: Connection, part: Part) -> None:
         """
         Link what elements of the ``association`` array name, against what exists by now.
 
         Raises:
             StopError: The job stops at one of them.
         """
-        first = batch[0].position
         ready: list[Association] = []
-        for item in batch:
+        for position, value in enumerate(part.values, part.first):
             try:
-                ready.append(read(item.value, item.position, self._context.catalog))
+                ready.append(read(value, position, self._context.catalog))
             except RefusedError as error:
-                self._join(connection, ready, first)
+                self._join(connection, ready, part.first)
                 ready = []
-                self._refuse(item.position, error, first)
+                self._refuse(position, error, part.first)
             except MalformedError as error:
-                self._join(connection, ready, first)
-                self._report.malformed("association", item.position, str(error), None)
-                raise StopError(item.position - first) from None
-        self._join(connection, ready, first)
+                self._join(connection, ready, part.first)
+                self._report.malformed("association", position, str(error), None)
+                raise StopError(position - part.first) from None
+        self._join(connection, ready, part.first)
 
     def _join(self, connection: Connection, ready: list[Association], first: int) -> None:
         found = self._context.resolver.resolve(

@@ -12,7 +12,7 @@ from aiotcbatch.sandbox.store import entities as table
 
 if TYPE_CHECKING:
     from aiotcbatch.sandbox.engine.batch import Context
-    from aiotcbatch.sandbox.engine.document import Item
+    from aiotcbatch.sandbox.engine.document import Part
     from aiotcbatch.sandbox.store.database import Connection
 
 __all__ = ["Creator"]
@@ -43,25 +43,23 @@ class Creator:
         #: Entities whose links are still to be written.
         self.linked: list[Incoming] = []
 
-    def process(self, connection: Connection, batch: list[Item], now: float) -> None:
+    def process(self, connection: Connection, part: Part, now: float) -> None:
         """
         Write a run of elements of one section.
 
         Args:
             connection: The database.
-            batch: The elements.
+            part: The elements.
             now: The time.
 
         Raises:
             StopError: The job stops at one of them.
         """
-        self._first = batch[0].position
+        self._first = part.first
         self._now = now
-        section = batch[0].section
-        read = self._context.readers.of(section).read
-        limit = self._context.settings.max_indicators if section == "indicator" else None
-        for item in batch:
-            _, position, value = item
+        read = self._context.readers.of(part.section).read
+        limit = self._context.settings.max_indicators if part.section == "indicator" else None
+        for position, value in enumerate(part.values, part.first):
             if limit is not None and position >= limit:
                 self._flush(connection)
                 self._over(position, limit)
@@ -71,10 +69,10 @@ class Creator:
                 entity = read(value, position)
             except RefusedError as error:
                 self._flush(connection)
-                self._refuse(item, error)
+                self._refuse(unread(part.section, position, value), error)
             except MalformedError as error:
                 self._flush(connection)
-                self._give_up(item, error)
+                self._give_up(part.section, position, str(error), xid_of(value))
             else:
                 self._collect(connection, entity)
         self._flush(connection)
@@ -144,15 +142,14 @@ class Creator:
             return None
         return quota - table.count(connection, self._context.owner_id, "I")
 
-    def _refuse(self, item: Item, error: RefusedError) -> None:
-        self._report.refused(unread(*item), error)
+    def _refuse(self, entity: Incoming, error: RefusedError) -> None:
+        self._report.refused(entity, error)
         if self._context.config.halt:
-            raise StopError(item.position - self._first)
+            raise StopError(entity.position - self._first)
 
-    def _give_up(self, item: Item, error: MalformedError) -> NoReturn:
-        xid = xid_of(item.value)
-        self._report.malformed(item.section, item.position, str(error), xid)
-        raise StopError(item.position - self._first)
+    def _give_up(self, section: str, position: int, reason: str, xid: str | None) -> NoReturn:
+        self._report.malformed(section, position, reason, xid)
+        raise StopError(position - self._first)
 
     def _over(self, position: int, limit: int) -> NoReturn:
         """Stop since there may not be so many indicators."""

@@ -10,7 +10,7 @@ from aiotcbatch.sandbox.store import entities as table
 
 if TYPE_CHECKING:
     from aiotcbatch.sandbox.engine.batch import Context
-    from aiotcbatch.sandbox.engine.document import Item
+    from aiotcbatch.sandbox.engine.document import Part
     from aiotcbatch.sandbox.store.database import Connection
 
 __all__ = ["Remover"]
@@ -29,7 +29,7 @@ class Remover:
         #: Spooled contents that nobody needs any more.
         self.files: list[str] = []
 
-    def process(self, connection: Connection, batch: list[Item]) -> None:
+    def process(self, connection: Connection, part: Part) -> None:
         """
         Delete what a run of elements of one section names.
 
@@ -37,19 +37,19 @@ class Remover:
             StopError: The job stops at one of them.
         """
         report = self._context.report
-        reader = self._context.readers.of(batch[0].section)
-        for index, item in enumerate(batch):
+        reader = self._context.readers.of(part.section)
+        for index, value in enumerate(part.values):
             try:
-                entity = reader.identify(item.value, item.position)
+                entity = reader.identify(value, part.first + index)
                 ids = self._matching(connection, entity)
                 self.files += table.delete(connection, self._context.owner_id, ids)
                 report.stored(entity)
             except RefusedError as error:
-                report.refused(unread(*item), error)
+                report.refused(unread(part.section, part.first + index, value), error)
                 if self._context.config.halt:
                     raise StopError(index) from None
             except MalformedError as error:
-                report.malformed(item.section, item.position, str(error), xid_of(item.value))
+                report.malformed(part.section, part.first + index, str(error), xid_of(value))
                 raise StopError(index) from None
 
     def _matching(self, connection: Connection, entity: Incoming) -> list[int]:

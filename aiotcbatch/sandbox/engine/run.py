@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.sandbox.engine.associations import Joiner, Resolver
 from aiotcbatch.sandbox.engine.batch import Context, StopError
 from aiotcbatch.sandbox.engine.create import Creator
-from aiotcbatch.sandbox.engine.document import Document, DocumentError, Item
+from aiotcbatch.sandbox.engine.document import Document, DocumentError
 from aiotcbatch.sandbox.engine.incoming import MalformedError, RefusedError
 from aiotcbatch.sandbox.engine.remove import Remover
 from aiotcbatch.sandbox.engine.report import Report
@@ -15,11 +15,10 @@ from aiotcbatch.sandbox.store import entities as table
 from aiotcbatch.sandbox.store import jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aiotcbatch.sandbox.catalog import Catalog
     from aiotcbatch.sandbox.engine.batch import Readers
     from aiotcbatch.sandbox.engine.config import Config
+    from aiotcbatch.sandbox.engine.document import Part
     from aiotcbatch.sandbox.settings import Settings
     from aiotcbatch.sandbox.store.database import Connection
     from aiotcbatch.sandbox.store.jobs import Job
@@ -29,6 +28,8 @@ __all__ = ["Run"]
 
 #: The position of a job that has nothing left to do but to be called completed.
 ALL_DONE = -1
+#: How many elements are read at once where none is written.
+_MANY = 500
 
 
 class Run:
@@ -75,9 +76,6 @@ class Run:
         self._remover = Remover(self._context)
         self._joiner = Joiner(self._context)
         self._document = Document(body, config.version)
-        self._items: Iterator[Item] = self._document.items()
-        self._held: Item | None = None
-        self._fault: DocumentError | None = None
         self._read = False
 
     @property
@@ -96,12 +94,13 @@ class Run:
             return
         failed = {(error.section, error.position) for error in jobs.errors(connection, self.job.id)}
         self._report.remember(failed)
-        for _ in range(self.job.position):
-            item = next(self._items, None)
-            if item is None:
-                return
-            if item.section != "association" and not self._context.config.delete:
-                self._find_again(connection, item, failed)
+        left = self.job.position
+        while left and (part := self._document.read(min(left, _MANY))) is not None:
+            left -= len(part.values)
+            if part.section != "association" and not self._context.config.delete:
+                for position, value in enumerate(part.values, part.first):
+                    if (part.section, position) not in failed:
+                        self._find_again(connection, part.section, position, value)
 
     def step(self, connection: Connection, limit: int, now: float) -> int:
         """
@@ -137,46 +136,29 @@ class Run:
 
     def _advance(self, connection: Connection, limit: int, now: float) -> int:
         """Read the next elements of one section and do what they ask for."""
-        batch = self._next(limit)
-        if batch:
-            try:
-                self._process(connection, batch, now)
-            except StopError as stop:
-                self._report.leave_out(self._rest(batch[stop.index + 1 :]))
-                raise
-            self.job.position += len(batch)
-        if self._fault is not None:
-            self._report.critical(self._fault.reason, self._fault.path)
-            raise StopError(0)
-        return len(batch)
-
-    def _next(self, limit: int) -> list[Item]:
-        """Read elements that stand together in one array."""
-        batch: list[Item] = []
-        if self._held is not None:
-            batch.append(self._held)
-            self._held = None
         try:
-            for item in self._items:
-                if batch and item.position == 0:
-                    self._held = item
-                    break
-                batch.append(item)
-                if len(batch) >= limit:
-                    break
-            else:
-                self._read = True
+            part = self._document.read(limit)
         except DocumentError as fault:
-            self._fault = fault
-        return batch
+            self._report.critical(fault.reason, fault.path)
+            raise StopError(0) from None
+        if part is None:
+            self._read = True
+            return 0
+        try:
+            self._process(connection, part, now)
+        except StopError as stop:
+            self._report.leave_out(self._rest(part, stop.index + 1))
+            raise
+        self.job.position += len(part.values)
+        return len(part.values)
 
-    def _process(self, connection: Connection, batch: list[Item], now: float) -> None:
-        if batch[0].section == "association":
-            self._joiner.process(connection, batch)
+    def _process(self, connection: Connection, part: Part, now: float) -> None:
+        if part.section == "association":
+            self._joiner.process(connection, part)
         elif self._context.config.delete:
-            self._remover.process(connection, batch)
+            self._remover.process(connection, part)
         else:
-            self._creator.process(connection, batch, now)
+            self._creator.process(connection, part, now)
 
     def _link(self, connection: Connection, limit: int) -> None:
         linked = self._creator.linked
@@ -184,24 +166,22 @@ class Run:
         del linked[:limit]
         self._joiner.link(connection, part)
 
-    def _rest(self, batch: list[Item]) -> int:
+    def _rest(self, part: Part, done: int) -> int:
         """Count the groups and indicators that follow; 0 if what follows is not JSON."""
-        if self._fault is not None:
-            return 0
-        held = [] if self._held is None else [self._held]
-        number = 0
+        number = 0 if part.section == "association" else len(part.values) - done
         try:
-            for items in (batch, held, self._items):
-                number += sum(item.section != "association" for item in items)
+            while (following := self._document.read(_MANY)) is not None:
+                if following.section != "association":
+                    number += len(following.values)
         except DocumentError:
             return 0
         return number
 
-    def _find_again(self, connection: Connection, item: Item, failed: set[tuple[str, int]]) -> None:
-        if (item.section, item.position) in failed or not isinstance(item.value, dict):
+    def _find_again(self, connection: Connection, section: str, position: int, value: Any) -> None:
+        if not isinstance(value, dict):
             return
         try:
-            entity = self._context.readers.of(item.section).read(item.value, item.position)
+            entity = self._context.readers.of(section).read(value, position)
         except (RefusedError, MalformedError):
             return
         if not entity.links:

@@ -202,7 +202,7 @@ class BatchFace:
             await self._drop(body)
             return False
         job.state, job.queued, job.inline = State.QUEUED, now, inline
-        job.body_size, job.body_file = body.size, body.file
+        job.body_size = body.size
         return True
 
     def _is_small(self, body: Received, config: Config) -> bool:

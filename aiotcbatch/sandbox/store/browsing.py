@@ -379,7 +379,7 @@ def has_document(connection: Connection, job_id: int) -> bool:
     return bool(
         _number(
             connection,
-            "SELECT count(*) FROM job WHERE id = ? AND (body IS NOT NULL OR body_file IS NOT NULL)",
+            "SELECT count(*) FROM job_body WHERE job_id = ?",
             (job_id,),
         )
     )

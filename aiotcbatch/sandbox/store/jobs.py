@@ -117,14 +117,13 @@ class Job:
     completed: float | None = None
     inline: bool = False
     body_size: int | None = None
-    body_file: str | None = None
     position: int = 0
     counts: Counts = field(default_factory=Counts)
 
 
 _COLUMNS = (
     "id, owner, config, state, created, queued, started, completed, inline, body_size,"
-    " body_file, position, counts"
+    " position, counts"
 )
 
 
@@ -133,7 +132,7 @@ def _job(row: Sequence[Any]) -> Job:
     values[2] = orjson.loads(values[2])
     values[3] = State(values[3])
     values[8] = bool(values[8])
-    values[12] = Counts.decoded(values[12])
+    values[11] = Counts.decoded(values[11])
     return Job(*values)
 
 
@@ -156,11 +155,14 @@ def attach(
         False if it has one already.
     """
     cursor = connection.execute(
-        "UPDATE job SET state = 'Queued', queued = ?, body = ?, body_file = ?, body_size = ?,"
-        " inline = ? WHERE id = ? AND state = 'Created'",
-        (now, body.body, body.file, body.size, inline, job_id),
+        "UPDATE job SET state = 'Queued', queued = ?, body_size = ?, inline = ?"
+        " WHERE id = ? AND state = 'Created'",
+        (now, body.size, inline, job_id),
     )
-    return cursor.rowcount == 1
+    if cursor.rowcount != 1:
+        return False
+    connection.execute("INSERT INTO job_body VALUES (?, ?, ?)", (job_id, body.body, body.file))
+    return True
 
 
 def save(connection: Connection, job: Job) -> None:
@@ -203,20 +205,20 @@ def waiting(connection: Connection) -> list[int]:
 
 def body(connection: Connection, job_id: int) -> tuple[bytes | None, str | None]:
     """Return a job's document, as bytes or as the name of a file."""
-    row = connection.execute("SELECT body, body_file FROM job WHERE id = ?", (job_id,)).fetchone()
+    row = connection.execute(
+        "SELECT body, body_file FROM job_body WHERE job_id = ?", (job_id,)
+    ).fetchone()
     return row if row is not None else (None, None)
 
 
 def forget_bodies(connection: Connection, keep: int) -> list[str]:
     """Drop the documents of all but the latest completed jobs; return the files to remove."""
     rows = connection.execute(
-        "SELECT id, body_file FROM job WHERE (body IS NOT NULL OR body_file IS NOT NULL)"
-        " AND state = 'Completed' ORDER BY id DESC LIMIT -1 OFFSET ?",
+        "SELECT job_id, body_file FROM job_body JOIN job ON job.id = job_id"
+        " WHERE state = 'Completed' ORDER BY job_id DESC LIMIT -1 OFFSET ?",
         (keep,),
     ).fetchall()
-    connection.executemany(
-        "UPDATE job SET body = NULL, body_file = NULL WHERE id = ?", [(row[0],) for row in rows]
-    )
+    connection.executemany("DELETE FROM job_body WHERE job_id = ?", [(row[0],) for row in rows])
     return [row[1] for row in rows if row[1]]
 
 

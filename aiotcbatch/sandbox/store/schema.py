@@ -10,7 +10,7 @@ from __future__ import annotations
 __all__ = ["SCHEMA", "TABLES", "VERSION"]
 
 #: Stands in ``PRAGMA user_version``; a file of another version is refused.
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 -- What must survive a restart and is no row of anything else: 'next_id', 'next_job'.
@@ -37,14 +37,19 @@ CREATE TABLE job (
     queued       REAL,
     started      REAL,
     completed    REAL,
-    body         BLOB,               -- the document byte by byte, when it is small
-    body_file    TEXT,               -- else the name of a file in the spool directory
-    body_size    INTEGER,
+    body_size    INTEGER,            -- bytes of its document
     position     INTEGER NOT NULL DEFAULT 0,  -- entities and associations that are done
     counts       TEXT NOT NULL DEFAULT '{}'   -- JSON: what became of its entities
 );
 CREATE INDEX job_waiting ON job (id) WHERE state IN ('Queued', 'Running');
-CREATE INDEX job_body ON job (id) WHERE body IS NOT NULL OR body_file IS NOT NULL;
+
+-- Documents of jobs, byte by byte; those that are not kept any more have no row, and no room
+-- either: as columns of a job they would leave all that they took in one page behind.
+CREATE TABLE job_body (
+    job_id    INTEGER PRIMARY KEY,
+    body      BLOB,                  -- when it is small
+    body_file TEXT                   -- else the name of a file in the spool directory
+);
 
 -- What went wrong in a job, in the order in which it was met.
 CREATE TABLE job_error (
@@ -171,6 +176,7 @@ TABLES = (
     "file_hash",
     "entity",
     "job_error",
+    "job_body",
     "job",
     "owner",
     "meta",

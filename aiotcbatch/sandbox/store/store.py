@@ -92,7 +92,7 @@ class Store:
 def _spooled(connection: Connection) -> set[str]:
     """Return the names of the spooled files that something points to."""
     rows = connection.execute(
-        "SELECT body_file FROM job WHERE body_file IS NOT NULL UNION"
+        "SELECT body_file FROM job_body WHERE body_file IS NOT NULL UNION"
         " SELECT body_file FROM content WHERE body_file IS NOT NULL"
     )
     return {name for (name,) in rows}
