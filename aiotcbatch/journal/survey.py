@@ -73,6 +73,13 @@ class SurveyedSegment:
         """The place of its first record."""
         return run_at(self.row.place, 1).first
 
+    @property
+    def record_count(self) -> int:
+        """Records that can be read and are not gone."""
+        if not self.damaged:
+            return len(self.states) - self.states.count(SPENT)
+        return sum(s != SPENT and self.is_whole(at) for at, s in enumerate(self.states))
+
     def is_whole(self, at: int) -> bool:
         """Whether a record is as it was written."""
         if not self.damaged:
@@ -111,11 +118,7 @@ class Survey:
     @property
     def record_count(self) -> int:
         """Records that can be read and are not gone."""
-        return sum(
-            sum(state != SPENT for state in segment.states)
-            for segment in self.segments.values()
-            if not segment.damaged
-        )
+        return sum(segment.record_count for segment in self.segments.values())
 
     def extent_crcs(self, block: int, nbytes: int) -> array[int]:
         """The checksums of some bytes."""

@@ -95,14 +95,6 @@ async def _damage(path: str) -> None:
     await file.write_bytes(data.replace(b"Bad Guy", b"Bad Gax"))
 
 
-async def _damage_its_job(path: str) -> None:
-    """Spoil what tells where the records are, so that it shows at once."""
-    file = anyio.Path(path)
-    data = await file.read_bytes()
-    assert b"attribute_write_type" in data
-    await file.write_bytes(data.replace(b"attribute_write_type", b"attribute_write_tape"))
-
-
 async def test_show_says_what_waits(sandbox: Sandbox, screen: _Screen, path: str) -> None:
     """The owner, the settings, and the numbers of what waits are shown; nothing is sent."""
     await _fill(path, tag_write_type="Append", halt_on_error=False)
@@ -349,7 +341,7 @@ async def test_damage_is_told_with_the_way_out(
 ) -> None:
     """Whoever meets damage is told which command saves the rest."""
     await _fill(path)
-    await _damage_its_job(path)
+    await _damage(path)
 
     for call in (show(screen.display, path), resume(screen.display, Resumption(path=path))):
         with pytest.raises(JournalDamagedError):

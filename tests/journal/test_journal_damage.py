@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.journals import OWNER, course, file_names, observed, perform, small_blocks
 
-from aiotcbatch import ConfigurationError, JournalDamagedError
+from aiotcbatch import ConfigurationError, JournalDamagedError, JournalError
 from aiotcbatch.collecting.contents import FileItem
 from aiotcbatch.journal import Journal, Kind, Origin, Run, Segment, export
 
@@ -96,6 +96,17 @@ def _salvaged(path: Path) -> dict[str, Any]:
     return state
 
 
+def _exported(path: Path) -> tuple[list[bytes], Exception | None]:
+    """Export a journal, as far as that goes, and what is raised then."""
+    lines = []
+    try:
+        for line in export(path):
+            lines.append(line)  # noqa: PERF402 - those before an error count
+    except (ConfigurationError, JournalError) as error:
+        return lines, error
+    return lines, None
+
+
 def _is_saved(state: dict[str, Any], was: Written) -> None:
     """Every record that was saved is one that was written, and jobs have records only."""
     for place, (data, job) in state["records"].items():
@@ -152,6 +163,27 @@ def test_what_is_lost_is_missed(
                 assert suffix != "-wal" or state in was.states
         else:
             assert state == was.states[-1]
+
+
+@given(st.integers(0, 3), st.sampled_from(SUFFIXES), damages)
+@example(0, "-wal", ("delete", None, None))
+@example(0, "", ("cut", 0.0, None))
+def test_who_only_looks_is_told_too(
+    seed: int, suffix: str, how: tuple[str, float | None, int | None]
+) -> None:
+    """A journal with a damage is shown and exported as it was left, or the damage is raised."""
+    was = written(seed)
+    with tempfile.TemporaryDirectory() as directory:
+        path = was.put(directory)
+        damage(Path(f"{path}{suffix}"), how)
+        lines, error = _exported(path)
+        try:
+            asyncio.run(Journal.look(path))
+        except (ConfigurationError, JournalError):
+            assert error is not None
+        else:
+            assert error is None
+            assert len(lines) == len(was.states[-1]["records"])
 
 
 @given(st.integers(0, 3), st.lists(st.tuples(st.sampled_from(SUFFIXES[:2]), damages), min_size=2))
@@ -294,13 +326,27 @@ async def test_what_cannot_be_read_at_all(tmp_path: Path) -> None:
 
 
 def test_an_export_leaves_out_what_is_damaged(tmp_path: Path) -> None:
-    """What is exported of a damaged journal is whole."""
+    """What is exported of a damaged journal is whole, and that it is not all is raised at last."""
     path = tmp_path / "journal.db"
     asyncio.run(_with_block_damaged(path))
 
-    lines = [line.partition(b'"xid":')[2][:3] for line in export(path)]
+    lines, error = _exported(path)
 
-    assert lines == [b'"%d"' % n for n in (1, 2, 4, 5, 6, 7, 8, 9)]
+    assert [line.partition(b'"xid":')[2][:3] for line in lines] == [
+        b'"%d"' % n for n in (1, 2, 4, 5, 6, 7, 8, 9)
+    ]
+    assert isinstance(error, JournalDamagedError)
+    assert error.faults == ("block 5 is damaged", "the content of '9' is damaged")
+    assert error.record_count == 8
+
+
+async def test_who_looks_is_told_of_damage(tmp_path: Path) -> None:
+    """A damaged record is found by who only looks, as it is by who opens the journal."""
+    path = tmp_path / "journal.db"
+    await _with_block_damaged(path)
+
+    with pytest.raises(JournalDamagedError, match="block 5 is damaged"):
+        await Journal.look(path)
 
 
 async def test_nothing_to_salvage(tmp_path: Path) -> None:
