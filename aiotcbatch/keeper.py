@@ -6,16 +6,18 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope
+from anyio.lowlevel import checkpoint
 
 from aiotcbatch.collecting.chunk import Chunk
 from aiotcbatch.collecting.contents import FileItem
 from aiotcbatch.collecting.segments import Cut, loaded
-from aiotcbatch.errors import UsageError
+from aiotcbatch.errors import JobError, UsageError
 from aiotcbatch.journal import Journal, Kind, Run, Segment
 from aiotcbatch.recorder import JournalRecorder
 from aiotcbatch.results import BatchError, BatchStatus
 from aiotcbatch.submitting.files import UploadResult
 from aiotcbatch.submitting.job import Job, JobSettings, Phase
+from aiotcbatch.submitting.steps import NOT_KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -102,6 +104,9 @@ class Keeper:
             unkept.give_back()
             raise
         unkept.written(slices)
+        # A cancellation that came while it was written is raised here, where all is noted: before
+        # Python 3.13, one that outlives an asyncio.timeout() hits whatever comes after that.
+        await checkpoint()
 
     def unkept(self) -> Unkept:
         """Take over what the journal does not have yet."""
@@ -236,8 +241,12 @@ class Keeper:
         if job.phase is Phase.CREATED:
             # Its upload may have been begun: its status is asked for before anything is sent.
             job.phase = Phase.UPLOADING
-        if job.phase is Phase.FILING and not job.files:
-            job.phase = Phase.DONE
+        elif job.phase is Phase.FILING:
+            job.explained()  # what the server gave up on is told as such again
+        elif job.phase is Phase.LOST:
+            job.lost()
+            what = "a job" if job.batch_id is None else f"job {job.batch_id}"
+            job.failed(JobError(NOT_KNOWN.format(job=what), batch_id=job.batch_id))
         recorder.restored(job, stored.number)
         return job
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from anyio import Path
+from anyio.lowlevel import checkpoint
 
 from aiotcbatch import Client
-from aiotcbatch.errors import ConfigurationError, JournalLockedError, SealedError, UsageError
-from aiotcbatch.journal import Journal
-from aiotcbatch.sandbox import Sandbox
+from aiotcbatch.errors import (
+    ConfigurationError,
+    JobError,
+    JournalLockedError,
+    SealedError,
+    UsageError,
+)
+from aiotcbatch.journal import Journal, export
+from aiotcbatch.journal.file import JournalFile
+from aiotcbatch.sandbox import Reset, Sandbox
 
 if TYPE_CHECKING:
     import pathlib
@@ -206,6 +216,68 @@ async def test_links_that_were_held_survive(
 
     assert stream.status.success_count == 2
     assert stream.status.success_association_count == 1
+
+
+async def test_a_job_that_is_lost_is_told_as_lost(
+    client: Client, sandbox: Sandbox, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If nobody was told before the process ended, who goes on is told, its files included."""
+    sandbox.faults.add("create_and_upload", Reset(after_done=True), times=1)
+    options: Any = {"attribute_write_type": "Append", "create_and_upload": True, "journal": path}
+
+    async def ends(journal: Journal, *jobs: int) -> None:
+        raise PowerError
+
+    with monkeypatch.context() as patch, pytest.raises(PowerError):
+        async with client.batch(OWNER, **options) as batch:
+            batch.document("d", "f.txt", b"content", xid="d")
+            patch.setattr(Journal, "done", ends)
+            await batch.submit()
+
+    async with client.batch(OWNER, **options) as batch:
+        status = await batch.submit(halt_on_error=False)
+
+    (job,) = status.jobs
+    assert job.status == "Unknown"
+    assert isinstance(job.failure, JobError)
+    assert [(upload.xid, upload.uploaded) for upload in status.uploads] == [("d", False)]
+    assert not status.ok
+    assert len(sandbox.jobs) == 1
+    assert not await Path(path).exists()
+
+
+async def test_a_drain_that_runs_out_of_time_is_over(
+    client: Client, sandbox: Sandbox, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A timeout that comes while it writes is raised there, and what is written is kept, once."""
+    began, goes_on = Event(), Event()
+    write = JournalFile.write
+
+    def slow(file: JournalFile, steps: Any) -> None:
+        began.set()
+        goes_on.wait(20)
+        write(file, steps)
+
+    async with client.batch(OWNER, journal=path) as batch:
+        batch.adversary("a", "a")
+        monkeypatch.setattr(JournalFile, "write", slow)
+        deadline = asyncio.timeout(None)
+
+        async def drain() -> None:
+            async with deadline:
+                await batch.drain()
+
+        task = asyncio.create_task(drain())
+        await asyncio.to_thread(began.wait, 20)
+        deadline.reschedule(0)
+        for _ in range(5):
+            await checkpoint()
+        goes_on.set()
+        with pytest.raises(TimeoutError):
+            await task
+        await batch.drain()
+        assert len(await asyncio.to_thread(list, export(path))) == 1
+        assert (await batch.submit()).success_count == 1
 
 
 async def test_it_is_opened_once(client: Client, path: pathlib.Path) -> None:

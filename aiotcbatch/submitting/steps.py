@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from aiotcbatch.submitting.polling import PollSchedule
     from aiotcbatch.transport.http import Transport
 
-__all__ = ["Clock", "Nap", "Steps"]
+__all__ = ["NOT_KNOWN", "Clock", "Nap", "Steps"]
 
 #: A document whose arrival the job's status denies is sent this many times.
 UPLOAD_ATTEMPTS = 3
@@ -52,7 +52,8 @@ ERROR_LAG_SECONDS = (0.2, 1.0, 4.0)
 _LEAST_NAP = 0.001
 
 _QUEUED = {"status": "Queued"}
-_NOT_KNOWN = (
+#: Of a job that is lost.
+NOT_KNOWN = (
     "whether the server has the entities of {job} is not known, and they are not sent again, since"
     " Append would add their attributes twice; look on the server before you add them again"
 )
@@ -269,7 +270,7 @@ class Steps:
                 job.withdrawn()
             else:
                 job.lost()
-                error.add_note(_NOT_KNOWN.format(job="a job"))
+                error.add_note(NOT_KNOWN.format(job="a job"))
             raise
         except AiotcbatchError:
             job.withdrawn()
@@ -288,7 +289,7 @@ class Steps:
             job.withdrawn()
             return
         job.lost()
-        raise JobError(_NOT_KNOWN.format(job="a job whose submit was broken off"))
+        raise JobError(NOT_KNOWN.format(job="a job whose submit was broken off"))
 
     @staticmethod
     def forgotten(job: Job, error: NotFoundError) -> None:
@@ -304,7 +305,7 @@ class Steps:
             batch_id = job.id
             job.lost()
             what = f"job {batch_id}, which the server forgot,"
-            raise JobError(_NOT_KNOWN.format(job=what), batch_id=batch_id) from error
+            raise JobError(NOT_KNOWN.format(job=what), batch_id=batch_id) from error
         job.forgotten()
         if job.times_forgotten > REMAKES:
             raise error

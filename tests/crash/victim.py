@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import anyio
 
-from aiotcbatch import Client, TokenAuth
+from aiotcbatch import BatchStatus, Client, TokenAuth
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from crash.transitions import die_at
 
 OWNER = "MyOrg"
 
@@ -39,25 +46,41 @@ def say(word: str, number: int) -> None:
     sys.stdout.flush()
 
 
-async def run(api_url: str, token: str, path: str, first: int, last: int, kind: str) -> None:
+def report(status: BatchStatus) -> None:
+    """Tell which files will not come."""
+    for upload in status.uploads:
+        if not upload.uploaded:
+            say("without", int(upload.xid.removeprefix("d-")))
+
+
+async def run(orders: dict[str, Any]) -> None:
     """Go on with the journal, add what is not drained yet, and submit."""
-    options = {"journal": path, "max_entities_per_job": 7}
-    async with Client(api_url, TokenAuth(token)) as client:
-        make = client.stream if kind == "stream" else client.batch
-        if kind == "stream":
-            options["linger"] = 0.01
-        async with make(OWNER, attribute_write_type="Append", **options) as builder:
+    kind = orders["kind"]
+    options: dict[str, Any] = {
+        "journal": orders["journal"],
+        "max_entities_per_job": 7,
+        "attribute_write_type": "Append",
+        **orders["options"],
+    }
+    if kind == "stream":
+        options |= {"linger": 0.01, "halt_on_failure": False, "on_job": report}
+    async with Client(orders["api_url"], TokenAuth(orders["token"])) as client:
+        make: Any = client.stream if kind == "stream" else client.batch
+        async with make(OWNER, **options) as builder:
             say("resumed", len(builder))
-            for number in range(first, last, 2):
+            for number in range(orders["first"], orders["last"], 2):
                 fill(builder, number, 2)
                 await builder.drain()
                 say("drained", number + 2)
-            if kind != "stream":
-                status = await builder.submit()
+            if kind == "batch":
+                status = await builder.submit(halt_on_error=False)
+                report(status)
                 say("told", status.success_count)
-    say("finished", last)
+    say("finished", orders["last"])
 
 
 if __name__ == "__main__":
-    url, token, journal, first, last, kind = sys.argv[1:]
-    anyio.run(run, url, token, journal, int(first), int(last), kind)
+    orders = json.loads(sys.argv[1])
+    if orders["dies_at"]:
+        die_at(*orders["dies_at"])
+    anyio.run(run, orders)
