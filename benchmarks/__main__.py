@@ -27,6 +27,7 @@ NAMES = (
     "imports",
     "journal",
     "sandbox",
+    "soak",
 )
 
 

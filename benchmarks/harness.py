@@ -230,6 +230,11 @@ class Server:
         self._tell("usage")
         return self._answer()
 
+    def counts(self) -> dict[str, int]:
+        """Give how much of each it holds, and how often it misbehaved."""
+        self._tell("counts")
+        return self._answer()
+
     def reset(self) -> None:
         """Forget everything."""
         self._tell("reset")
@@ -254,7 +259,8 @@ def server(kind: str, **settings: Any) -> Iterator[Server]:
 
     Args:
         kind: ``sandbox``, or ``sink`` which takes everything and has done it at once.
-        **settings: Settings of the sandbox; ``upload_delay`` are seconds for each file.
+        **settings: Settings of the sandbox; ``upload_delay`` are seconds for each file, and
+            ``faults`` what goes wrong.
 
     Yields:
         The server, listening.

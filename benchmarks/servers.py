@@ -7,15 +7,20 @@ import json
 import sys
 import time
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 from aiohttp import web
 
 from aiotcbatch.sandbox import Latency, Sandbox
+from aiotcbatch.sandbox.faults import parse
 from aiotcbatch.sandbox.store import jobs
 from benchmarks.harness import peak
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
 
 
 class Sink:
@@ -86,17 +91,23 @@ class Own:
 
     Args:
         upload_delay: Seconds that the answer to each file takes longer.
+        faults: What goes wrong, as the command line of the sandbox takes it.
         **settings: Settings of the sandbox.
     """
 
-    def __init__(self, *, upload_delay: float = 0.0, **settings: Any) -> None:
-        self._sandbox = Sandbox(["MyOrg"], **{"synchronous_limit": 0, "keep_bodies": 0, **settings})
+    def __init__(
+        self, *, upload_delay: float = 0.0, faults: Sequence[str] = (), **settings: Any
+    ) -> None:
+        self._sandbox = Sandbox(
+            ["MyOrg"], **{"synchronous_limit": 0, "keep_bodies": 0, "seed": 1, **settings}
+        )
         self._delay = upload_delay
+        self._faults = faults
 
     async def start(self) -> dict[str, str]:
         """Listen, and give the address."""
         await self._sandbox.__aenter__()
-        self._slow_down()
+        self._misbehave()
         return {
             "api_url": self._sandbox.api_url,
             "access_id": self._sandbox.access_id,
@@ -108,9 +119,13 @@ class Own:
         """Do what standard input says."""
         if word == "reset":
             await self._sandbox.reset()
-            self._slow_down()
+            self._misbehave()
             return {}
-        found = await self._sandbox.instance.store.database.run(jobs.listed)
+        database = self._sandbox.instance.store.database
+        if word == "counts":
+            hits = sum(rule.hits for rule in self._sandbox.faults.rules)
+            return {**await database.run(_counts), "faults": hits}
+        found = await database.run(jobs.listed)
         spans = [(job.completed or 0) - (job.started or 0) for job in found if job.completed]
         return {"busy": sum(spans)}
 
@@ -118,9 +133,25 @@ class Own:
         """Stop."""
         await self._sandbox.aclose()
 
-    def _slow_down(self) -> None:
+    def _misbehave(self) -> None:
         if self._delay:
             self._sandbox.faults.add("file_upload", Latency(self._delay))
+        self._sandbox.faults.rules += map(parse, self._faults)
+
+
+def _counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """Count what the sandbox holds."""
+    queries = {
+        "indicators": "entity WHERE kind = 'I'",
+        "groups": "entity WHERE kind = 'G'",
+        "attributes": "attribute",
+        "contents": "content",
+        "jobs": "job",
+    }
+    return {
+        name: connection.execute(f"SELECT count(*) FROM {query}").fetchone()[0]  # noqa: S608 (ours)
+        for name, query in queries.items()
+    }
 
 
 def usage() -> dict[str, float]:

@@ -20,6 +20,7 @@ NAMES = (
     "imports",
     "journal",
     "sandbox",
+    "soak",
 )
 
 
