@@ -163,6 +163,9 @@ class Batch(StepByStep, Retrying):
         self._dead_letters = dead_letters
         self._resumed: Resumed | None = None
         self._recorder = NO_RECORDER
+        #: The run of the submit that is under way.
+        self._pipeline: Pipeline | None = None
+        self._stopping = False
 
     async def __aenter__(self) -> Self:
         if self._journal_path is not None and self._resumed is None:
@@ -207,12 +210,18 @@ class Batch(StepByStep, Retrying):
         if self._closed:
             return
         self._closed = True
-        if self._resumed is not None:
-            with CancelScope(shield=True):
+        with CancelScope(shield=True):
+            if self._resumed is not None:
                 await self._resumed.journal.remove_if_done()
-        elif self._pending:
-            with CancelScope(shield=True):
+            else:
+                self._tell_abandoned()
                 await self._give_up({*self._backlog.ended, *self._backlog.pending})
+        self._backlog.clear()
+
+    close = aclose
+
+    def _tell_abandoned(self) -> None:
+        if self._pending:
             self._transport.events.tell(
                 BatchAbandoned(
                     owner=self.owner,
@@ -221,11 +230,24 @@ class Batch(StepByStep, Retrying):
                     files=self.file_len,
                 )
             )
-        self._backlog.clear()
-
-    close = aclose
 
     # Everything at once
+
+    def stop(self) -> None:
+        """
+        Begin no further job: the submit that runs ends when the jobs that the server has are done.
+
+        What is not sent stays pending, and the next submit goes on with it.
+        """
+        self._stopping = True
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+    @property
+    def in_flight(self) -> tuple[int, ...]:
+        """The ids of the jobs that the server has, and that were not followed to their end."""
+        jobs = self._backlog.on_server
+        return tuple(job.batch_id for job in jobs if job.batch_id is not None)
 
     async def submit(
         self,
@@ -275,6 +297,7 @@ class Batch(StepByStep, Retrying):
         """
         options = self._options_for(poll, errors, process_files, halt_on_error)
         with self._alone():
+            self._stopping = False
             await self.drain()
             self._backlog.begin()
             await self._run(options)
@@ -304,6 +327,7 @@ class Batch(StepByStep, Retrying):
         """
         options = self._options_for(poll, errors, process_files, halt_on_error)
         with self._alone():
+            self._stopping = False
             await self.drain()
             self._backlog.begin()
         while True:
@@ -367,8 +391,9 @@ class Batch(StepByStep, Retrying):
         """Take jobs to their end, all or until one is there that was not told."""
         if until_one and self._backlog.ended:
             return
-        source = self._backlog.source(self._new_job)
-        pipeline = Pipeline(
+        jobs = self._backlog
+        source = jobs.begun() if self._stopping else jobs.source(self._new_job)
+        pipeline = self._pipeline = Pipeline(
             self._transport,
             self._schedule,
             options,
@@ -391,6 +416,7 @@ class Batch(StepByStep, Retrying):
         try:
             await pipeline.run(until_one=until_one)
         finally:
+            self._pipeline = None
             self._backlog.collect(pipeline.finished)
 
     async def _told(self, jobs: Sequence[Job]) -> None:
@@ -411,9 +437,9 @@ class Batch(StepByStep, Retrying):
         said = [f"Until then {done} {'job' if done == 1 else 'jobs'} completed: {counts}."]
         if self._pending:
             said.append(f"Still in the batch: {self._pending}; submit() again to go on.")
-        on_server = [str(job.batch_id) for job in self._backlog.on_server if job.batch_id]
-        if on_server:
-            said.append(f"On the server, and gone on with then: job {', '.join(on_server)}.")
+        if self.in_flight:
+            ids = ", ".join(map(str, self.in_flight))
+            said.append(f"On the server, and gone on with then: job {ids}.")
         return " ".join(said)
 
     def __repr__(self) -> str:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from aiotcbatch.collecting.contents import FileContent, FileItem
-    from aiotcbatch.outcomes import Outcome
+    from aiotcbatch.outcomes import Kind, Outcome
     from aiotcbatch.results import BatchError
 
 __all__ = ["Letter", "is_letter", "letter_in", "read_letters", "write_letters"]
@@ -51,7 +51,7 @@ class Letter:
     """One entity to be sent again."""
 
     entity: dict[str, Any]
-    kind: str
+    kind: Kind
     state: str
     source: Any
     owner: str | None

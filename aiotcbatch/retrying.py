@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aiotcbatch.outcomes import Outcome
     from aiotcbatch.submitting.job import JobSettings
 
-__all__ = ["Retrying"]
+__all__ = ["Retrying", "add_letter"]
 
 #: What the server does not have for sure, so that it can be sent again whatever the write types.
 _NOT_THERE = frozenset({"rejected", "unprocessed"})
@@ -68,7 +68,6 @@ class Retrying(Builder):
             letters = self._letters_in(failed)
         async with aclosing(letters):
             async for letter in letters:
-                self._check_target(letter)
                 self._add_letter(letter)
                 added += 1
                 if not added % DRAIN_ENTITIES:
@@ -87,14 +86,16 @@ class Retrying(Builder):
     async def _letters_in(self, path: str | PathLike[str]) -> AsyncGenerator[Letter, None]:
         async with aclosing(read_letters(path)) as letters:
             async for letter in letters:
-                if letter.state not in _NOT_THERE and not self._settings.repeatable:
-                    accepted = (
-                        "rejected or unprocessed with attribute_write_type='Append', which would"
-                        " add its attributes a second time; look on the server, and correct the"
-                        " line"
-                    )
-                    raise ValidationError("state", letter.state, accepted, about=letter.where)
+                self._check_state(letter)
                 yield letter
+
+    def _check_state(self, letter: Letter) -> None:
+        if letter.state not in _NOT_THERE and not self._settings.repeatable:
+            accepted = (
+                "rejected or unprocessed with attribute_write_type='Append', which would add its"
+                " attributes a second time; look on the server, and correct the line"
+            )
+            raise ValidationError("state", letter.state, accepted, about=letter.where)
 
     def _has_still(self, chunk: Chunk) -> bool:
         """Whether the entities of a job are here, and go on by themselves."""
@@ -111,6 +112,7 @@ class Retrying(Builder):
                 raise ConfigurationError(name, wanted, accepted)
 
     def _add_letter(self, letter: Letter) -> None:
+        self._check_target(letter)
         data: dict[str, Any] = letter.entity
         if letter.kind == "association":
             self.add_association(data, source=letter.source)
@@ -137,6 +139,18 @@ class Retrying(Builder):
             await self._bury(jobs)
             while (chunk := self._cut()) is not None:
                 await self._bury([Job(self._settings, chunk)])
+
+
+def add_letter(builder: Retrying, letter: Letter) -> None:
+    """
+    Add a dead letter that was read.
+
+    Raises:
+        ConfigurationError: When it is for another owner or another action.
+        ValidationError: As for `Retrying.add_failed`.
+    """
+    builder._check_state(letter)  # noqa: SLF001 (its own)
+    builder._add_letter(letter)  # noqa: SLF001
 
 
 def _nothing(xid: str) -> None:

@@ -577,6 +577,46 @@ class TestPending:
         assert caplog.records == []
 
 
+class TestStop:
+    """A submit that is to end soon."""
+
+    @pytest.mark.parametrize("one_by_one", [True, False])
+    async def test_it_begins_no_further_job(self, place: Place, one_by_one: bool) -> None:
+        """Jobs on the server are followed to their end, the rest stays for the next submit."""
+        batch = place.batch(max_entities_per_job=1, max_jobs=2)
+        summaries = fill(batch, 6)
+
+        async def at(asked: str, done: bool) -> None:
+            if (asked, done) == (UPLOAD, True) and len(place.documents()) == 2:
+                batch.stop()
+
+        place.wire.at = at
+        if one_by_one:
+            statuses = [status async for status in batch.submit_iter()]
+        else:
+            statuses = await batch.submit_all()
+
+        assert [status.completed for status in statuses] == [True, True]
+        assert len(place.documents()) == 2
+        assert len(batch) == 4
+        assert batch.in_flight == ()
+        assert (await batch.submit()).success_count == 4
+        assert place.stored() == summaries
+        assert len(place.sent()) == 6
+
+    async def test_between_two_statuses(self, place: Place) -> None:
+        """Asked while a status is looked at, it ends with the jobs that are there."""
+        batch = place.batch(max_entities_per_job=1, max_jobs=1)
+        fill(batch, 5)
+        told = 0
+        async for _ in batch.submit_iter():
+            told += 1
+            batch.stop()
+
+        assert told == len(place.documents()) < 5
+        assert len(batch) == 5 - told
+
+
 class TestMemory:
     """What is sent is not held."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from aiotcbatch.cli.display import Display
-from aiotcbatch.cli.run import EXIT_CODES, launch
+from aiotcbatch.cli.run import EXIT_CODES, Ending, launch
 from aiotcbatch.version import VERSION
 
 if TYPE_CHECKING:
@@ -195,6 +195,21 @@ def get_command(*, path: str, debug: bool) -> NoReturn:
 
 _WRITE_TYPES = ("Replace", "Append")
 
+_grace = click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long Ctrl-C or SIGTERM waits for the jobs that the server has.",
+)
+_dead_letters = click.option(
+    "--dead-letters",
+    type=click.Path(dir_okay=False),
+    metavar="OUT",
+    help="Append what failed to this file, as lines of JSON that submit takes as a FILE.",
+)
+
 
 @cli.command("submit", epilog=_ENVIRONMENT)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -244,6 +259,14 @@ _WRITE_TYPES = ("Replace", "Append")
     show_default=True,
     help="The most entities in one batch job.",
 )
+@_dead_letters
+@click.option(
+    "--journal",
+    type=click.Path(dir_okay=False),
+    metavar="JOURNAL",
+    help="Keep what is left to do in this file, so that it is gone on with if this is ended.",
+)
+@_grace
 @click.option("--json", "as_json", is_flag=True, help="Print each job's status as a line of JSON.")
 @_debug
 def submit_command(
@@ -252,6 +275,9 @@ def submit_command(
     owner: str,
     halt_on_error: bool,
     as_json: bool,
+    dead_letters: str | None,
+    journal: str | None,
+    grace: float,
     debug: bool,
     **job: Any,
 ) -> NoReturn:
@@ -260,16 +286,24 @@ def submit_command(
 
     A FILE (- is standard input) has one JSON object a line, a group, an indicator or an
     association with the names of the Batch API; or it is a batch document
-    {"group": [], "indicator": [], "association": []}. An entity without an xid gets the one that
-    its type and name always give.
+    {"group": [], "indicator": [], "association": []}, or what --dead-letters has written. An
+    entity without an xid gets the one that its type and name always give.
+
+    Ctrl-C and SIGTERM begin no further job, and wait for those that the server has.
     """
     from aiotcbatch.cli.submit import Submission, submit  # noqa: PLC0415 (as above)
 
-    display = Display()
+    display, ending = Display(), Ending(grace)
     asked = Submission(
-        files=files, owner=owner, halt_on_error=halt_on_error, as_json=as_json, job=job
+        files=files,
+        owner=owner,
+        halt_on_error=halt_on_error,
+        as_json=as_json,
+        dead_letters=dead_letters,
+        journal=journal,
+        job=job,
     )
-    launch(display, lambda: submit(display, asked), debug=debug)
+    launch(display, lambda: submit(display, asked, ending), debug=debug, ending=ending)
 
 
 @cli.group("journal")
@@ -310,9 +344,11 @@ def journal_show_command(*, path: str, debug: bool) -> NoReturn:
     show_default=True,
     help="Stop at the first step that fails, or report it and go on with the rest.",
 )
+@_dead_letters
+@_grace
 @click.option("--json", "as_json", is_flag=True, help="Print each job's status as a line of JSON.")
 @_debug
-def journal_resume_command(*, debug: bool, **asked: Any) -> NoReturn:
+def journal_resume_command(*, grace: float, debug: bool, **asked: Any) -> NoReturn:
     """
     Go on until everything is done, and delete FILE then.
 
@@ -322,8 +358,9 @@ def journal_resume_command(*, debug: bool, **asked: Any) -> NoReturn:
     """
     from aiotcbatch.cli.journal import Resumption, resume  # noqa: PLC0415 (as above)
 
-    display = Display()
-    launch(display, lambda: resume(display, Resumption(**asked)), debug=debug)
+    display, ending = Display(), Ending(grace)
+    resumption = Resumption(**asked)
+    launch(display, lambda: resume(display, resumption, ending), debug=debug, ending=ending)
 
 
 @journal_group.command("export")

@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING
 import anyio
 import orjson
 
-from aiotcbatch.cli.run import SOME_FAILED
-from aiotcbatch.cli.submit import handled, report
+from aiotcbatch.cli.run import SOME_FAILED, Ending
+from aiotcbatch.cli.submit import handled, report, show_left, show_rest
 from aiotcbatch.client import Client
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, JournalDamagedError
 from aiotcbatch.journal import Journal, Kind, Origin, export
@@ -133,6 +133,7 @@ class Resumption:
         halt_on_error: Whether the first step that fails ends it.
         as_json: Whether each job's status goes to stdout as a line of JSON.
         shown_errors: The most errors that are listed.
+        dead_letters: A file to which what failed is appended; None for none.
     """
 
     path: str
@@ -140,15 +141,17 @@ class Resumption:
     halt_on_error: bool = True
     as_json: bool = False
     shown_errors: int = 20
+    dead_letters: str | None = None
 
 
-async def resume(display: Display, asked: Resumption) -> int:
+async def resume(display: Display, asked: Resumption, ending: Ending | None = None) -> int:
     """
     Go on with a journal until everything in it is done.
 
     Args:
         display: Where to show it.
         asked: What to do.
+        ending: How a signal ends it.
 
     Returns:
         The exit code.
@@ -164,17 +167,23 @@ async def resume(display: Display, asked: Resumption) -> int:
         found = await Journal.look(asked.path)
         settings = {name: value for name, value in found.settings.items() if name != "owner"}
         async with Client.from_env() as client:
-            batch = client.batch(asked.owner or found.owner, **settings, journal=asked.path)
+            batch = client.batch(
+                asked.owner or found.owner,
+                **settings,
+                journal=asked.path,
+                dead_letters=asked.dead_letters,
+            )
             await batch.__aenter__()
             try:
-                with display.steps() as steps:
+                with display.steps() as steps, (ending or Ending()).by(batch.stop):
                     await _send(batch, asked, display, steps, statuses, total=_total(found))
             finally:
+                show_left(display, batch)
                 await batch.aclose()
                 # Told by the journal once: so it is shown, whatever has ended this.
                 if statuses and not asked.as_json:
                     report(display, statuses, shown_errors=asked.shown_errors)
-                await _show_rest(display, asked.path)
+                await show_rest(display, asked.path)
     if not statuses:
         display.remark("There was nothing left to do.")
     return 0 if all(status.ok for status in statuses) else SOME_FAILED
@@ -215,13 +224,6 @@ async def _send(
                     told(status)
         raise
     step.finish()
-
-
-async def _show_rest(display: Display, path: str) -> None:
-    with anyio.CancelScope(shield=True):
-        if await anyio.Path(path).exists():
-            command = f"aiotcbatch journal resume {shlex.quote(path)}"
-            display.remark(f"What is left is in the journal; `{command}` goes on with it.")
 
 
 async def write_out(display: Display, path: str, out: str) -> int:

@@ -7,19 +7,21 @@ Entities from files: NDJSON, or a batch document.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from aiotcbatch.dead_letters import is_letter, letter_in
 from aiotcbatch.entities.group import GROUP_CLASSES
 from aiotcbatch.errors import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Kind", "Record", "RecordReader"]
+    from aiotcbatch.dead_letters import Letter
+    from aiotcbatch.outcomes import Kind
 
-Kind = Literal["group", "indicator", "association"]
+__all__ = ["Record", "RecordReader"]
 
 _KINDS: tuple[Kind, ...] = ("group", "indicator", "association")
 _ENDS = frozenset({"ref_1", "ref_2", "id_1", "id_2"})
@@ -36,19 +38,22 @@ class Record:
         kind: What it is.
         data: It, in the form of the wire.
         where: Where it stands, such as ``feed.ndjson:12``.
+        letter: The dead letter that it is in, None if it is in none.
     """
 
     kind: Kind
     data: dict[str, Any]
     where: str
+    letter: Letter | None = None
 
 
 class RecordReader:
     """
     Cuts bytes into records.
 
-    One line is one JSON value: an entity, a batch document, or a list of these. Where the first
-    line is not complete JSON, the whole input is taken as one value, and so held in memory.
+    One line is one JSON value: an entity, a dead letter, a batch document, or a list of these.
+    Where the first line is not complete JSON, the whole input is taken as one value, and so held
+    in memory.
 
     Args:
         name: What the input is called in errors.
@@ -129,6 +134,9 @@ def _flatten(value: Any, where: str) -> Iterator[Record]:
             yield from _flatten(item, f"{where}[{index}]")
     elif not isinstance(value, dict):
         raise ValidationError("input", value, _SHAPES, about=where)
+    elif is_letter(value):
+        letter = letter_in(value, where)
+        yield Record(letter.kind, letter.entity, where, letter)
     elif any(isinstance(value.get(kind), list) for kind in _KINDS):
         yield from _document(value, where)
     else:

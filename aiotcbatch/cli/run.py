@@ -13,6 +13,9 @@ Exit codes::
     70   a bug in aiotcbatch
     130  interrupted by Ctrl-C
     143  ended by SIGTERM
+
+`submit` and `journal resume` begin no further job at a signal, and wait for those that the server
+has, for a time of grace; a second signal ends that. The code is that of the signal all the same.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
 
     from aiotcbatch.cli.display import Display
 
-__all__ = ["EXIT_CODES", "SOME_FAILED", "exit_code", "launch"]
+__all__ = ["EXIT_CODES", "SOME_FAILED", "Ending", "exit_code", "launch"]
 
 SOME_FAILED = 1
 _SETTING_OR_DATA = 3
@@ -69,29 +73,76 @@ _BY_TYPE: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
+class Ending:
+    """
+    How a signal ends a command: at once, or when it has done what it is at.
+
+    Args:
+        grace: Seconds that it may take for that at most; 0 ends it at once.
+    """
+
+    def __init__(self, grace: float = 0.0) -> None:
+        self.grace = grace
+        self._stop: Callable[[], None] | None = None
+
+    @contextmanager
+    def by(self, stop: Callable[[], None]) -> Iterator[None]:
+        """
+        Have something called at a signal, after which the block ends by itself.
+
+        Args:
+            stop: It is called.
+        """
+        self._stop = stop
+        try:
+            yield
+        finally:
+            self._stop = None
+
+    def begin(self) -> bool:
+        """
+        Begin to end.
+
+        Returns:
+            Whether it is to be waited for; else it is over.
+        """
+        if self._stop is None or not self.grace > 0:
+            return False
+        self._stop()
+        return True
+
+
 class _SignalledError(Exception):
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
         self.signum = signum
 
 
-def launch(display: Display, work: Callable[[], Awaitable[int]], *, debug: bool) -> NoReturn:
+def launch(
+    display: Display,
+    work: Callable[[], Awaitable[int]],
+    *,
+    debug: bool,
+    ending: Ending | None = None,
+) -> NoReturn:
     """
     Run a command to its end and leave the process with its exit code.
 
-    The first SIGINT or SIGTERM cancels the work, which then cleans up behind itself; a second one
-    ends the process at once.
+    The first SIGINT or SIGTERM cancels the work, which then cleans up behind itself; where it can
+    end by itself the first one asks for that, and the second one cancels it. One more ends the
+    process at once.
 
     Args:
         display: Where an error is told.
         work: The command; what it returns is the exit code.
         debug: Whether to show tracebacks.
+        ending: How it can end by itself; None if it cannot.
 
     Raises:
         SystemExit: Always.
     """
     try:
-        code = anyio.run(_supervised, work)
+        code = anyio.run(_supervised, work, display, ending or Ending())
     except KeyboardInterrupt:
         code = _SIGNALLED + signal.SIGINT
     except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 (every error ends here, told)
@@ -101,7 +152,7 @@ def launch(display: Display, work: Callable[[], Awaitable[int]], *, debug: bool)
     sys.exit(code)
 
 
-async def _supervised(work: Callable[[], Awaitable[int]]) -> int:
+async def _supervised(work: Callable[[], Awaitable[int]], display: Display, ending: Ending) -> int:
     code = 0
     received: list[int] = []
     async with anyio.create_task_group() as tasks:
@@ -109,9 +160,14 @@ async def _supervised(work: Callable[[], Awaitable[int]]) -> int:
         async def watch() -> None:
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 armed.set()
-                async for signum in signals:
-                    received.append(signum)
-                    break
+                received.append(await anext(signals))
+                if ending.begin():
+                    display.remark(
+                        f"Ending: what the server is at is waited for, {ending.grace:g} seconds at"
+                        " most. Another signal ends that."
+                    )
+                    with anyio.move_on_after(ending.grace):
+                        await anext(signals)
             tasks.cancel_scope.cancel()
 
         armed = anyio.Event()
@@ -135,13 +191,16 @@ def _tell(display: Display, error: BaseException, *, debug: bool) -> int:
     code = 0
     for leaf in leaves:
         if isinstance(leaf, AiotcbatchError):
-            display.error(leaf.message, _done_until(leaf))
+            display.error(leaf.message, _notes_of(leaf))
         elif isinstance(leaf, OSError):
             name = f"{leaf.filename}: " if leaf.filename else ""
             display.error(f"{name}{leaf.strerror or leaf}")
         else:
             hint = "" if debug else " Run it again with --debug to see where."
-            display.error(f"this is a bug in aiotcbatch: {type(leaf).__name__}: {leaf}.{hint}")
+            notes = "\n".join(getattr(leaf, "__notes__", ()))
+            display.error(
+                f"this is a bug in aiotcbatch: {type(leaf).__name__}: {leaf}.{hint}", notes
+            )
         code = code or exit_code(leaf)
     return code
 
@@ -154,7 +213,11 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _done_until(error: AiotcbatchError) -> str:
+def _notes_of(error: AiotcbatchError) -> str:
+    """Give what an error says beside, or else what had been done until then."""
+    notes = getattr(error, "__notes__", ())
+    if notes:
+        return "\n".join(notes)
     done: Mapping[str, Any] = error.partial or {}
     accepted, refused = done.get("successCount", 0), done.get("errorCount", 0)
     if not accepted and not refused:

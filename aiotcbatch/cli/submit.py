@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import orjson
 
 from aiotcbatch.cli.inputs import STDIN, blocks, total_size
 from aiotcbatch.cli.records import RecordReader
-from aiotcbatch.cli.run import SOME_FAILED
+from aiotcbatch.cli.run import SOME_FAILED, Ending
 from aiotcbatch.client import Client
-from aiotcbatch.errors import AccessDeniedError, ValidationError
+from aiotcbatch.dead_letters import write_letters
+from aiotcbatch.errors import AccessDeniedError, ConfigurationError, ValidationError
+from aiotcbatch.outcomes import Outcome
+from aiotcbatch.results import BatchError
+from aiotcbatch.retrying import add_letter
 from aiotcbatch.xid import unique_xid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from aiotcbatch.batch import Batch
     from aiotcbatch.cli.display import Display, Steps
     from aiotcbatch.cli.records import Record
     from aiotcbatch.results import BatchStatus
 
-__all__ = ["Submission", "handled", "report", "submit"]
+    #: A record that could not be added, and why.
+    Refused = tuple[Record, ValidationError]
+
+__all__ = ["Submission", "handled", "report", "show_left", "show_rest", "submit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +47,8 @@ class Submission:
         halt_on_error: Whether the first error of any kind ends it.
         as_json: Whether each job's status goes to stdout as a line of JSON.
         shown_errors: The most errors that are listed.
+        journal: A file that keeps what is left to do if this is ended; None for none.
+        dead_letters: A file to which what failed is appended; None for none.
         job: Further settings of the batch.
     """
 
@@ -46,45 +57,115 @@ class Submission:
     halt_on_error: bool = True
     as_json: bool = False
     shown_errors: int = 20
+    journal: str | None = None
+    dead_letters: str | None = None
     job: dict[str, Any] = field(default_factory=dict)
 
 
-async def submit(display: Display, asked: Submission) -> int:
+async def submit(display: Display, asked: Submission, ending: Ending | None = None) -> int:
     """
     Read, submit, report.
 
     Args:
         display: Where to show it.
         asked: What to do.
+        ending: How a signal ends it.
 
     Returns:
         The exit code.
     """
     size = await total_size(asked.files)
+    await _check_dead_letters(asked)
     if STDIN in asked.files and sys.stdin.isatty():
         display.remark("Reading from the keyboard; Ctrl-D ends it.")
+    statuses: list[BatchStatus] = []
+    refused: list[Refused] = []
     async with Client.from_env() as client:
-        batch = client.batch(asked.owner, halt_on_error=asked.halt_on_error, **asked.job)
-        with display.steps() as steps:
-            refused = await _read(batch, asked, steps, size)
-            try:
-                statuses = await _send(batch, asked, display, steps)
-            except AccessDeniedError:
-                display.remark(
-                    f"The owner was {asked.owner!r}; `aiotcbatch owners` lists those that exist."
-                )
-                raise
-    for error in refused:
-        display.error(error.message)
-    if not asked.as_json:
-        report(display, statuses, shown_errors=asked.shown_errors)
+        batch = client.batch(
+            asked.owner,
+            halt_on_error=asked.halt_on_error,
+            journal=asked.journal,
+            dead_letters=asked.dead_letters,
+            **asked.job,
+        )
+        async with AsyncExitStack() as stack:
+            if asked.journal is not None:
+                await batch.__aenter__()
+                stack.push_async_callback(show_rest, display, asked.journal)
+                stack.push_async_exit(batch)
+            with display.steps() as steps:
+                await _read(batch, asked, steps, size, refused)
+                if asked.journal is None:  # what ends the reading leaves nothing to be written
+                    stack.push_async_exit(batch)
+                # Told once: so it is shown, whatever has ended this.
+                stack.callback(_show, display, asked, batch, statuses, refused)
+                with (ending or Ending()).by(batch.stop):
+                    await _send(batch, asked, display, steps, statuses)
+            if not statuses and not len(batch) + batch.association_len:
+                display.remark("There was nothing to submit.")
+        if asked.dead_letters is not None:
+            outcomes = (_outcome(record, error, asked) for record, error in refused)
+            await write_letters(asked.dead_letters, outcomes)
     return SOME_FAILED if refused or not all(status.ok for status in statuses) else 0
 
 
+async def _check_dead_letters(asked: Submission) -> None:
+    """Refuse to write what failed to where it is read from."""
+    if asked.dead_letters is None:
+        return
+    target = anyio.Path(asked.dead_letters)
+    for name in asked.files:
+        if name != STDIN and await target.exists() and await target.samefile(name):
+            raise ConfigurationError("dead letters", asked.dead_letters, "another file than FILE")
+
+
+def _outcome(record: Record, error: ValidationError, asked: Submission) -> Outcome:
+    """Say of a record that was refused before it was sent what a server would."""
+    about = BatchError(errorReason=error.message, severity="Error")
+    return Outcome(
+        kind=record.kind,
+        state="rejected",
+        data=record.data,
+        errors=(about,),
+        source=record.where,
+        owner=asked.owner,
+        action=asked.job.get("action", "Create"),
+    )
+
+
+def _show(
+    display: Display,
+    asked: Submission,
+    batch: Batch,
+    statuses: list[BatchStatus],
+    refused: list[Refused],
+) -> None:
+    """Show what was refused here, what the jobs came to, and what is left, as after a signal."""
+    for _, error in refused:
+        display.error(error.message)
+    if statuses and not asked.as_json:
+        report(display, statuses, shown_errors=asked.shown_errors)
+    show_left(display, batch)
+
+
+def show_left(display: Display, batch: Batch) -> None:
+    """
+    Say what a batch has that is not done.
+
+    Args:
+        display: Where to show it.
+        batch: The batch.
+    """
+    for job in batch.in_flight:
+        display.remark(f"Job {job} is on the server, and is not waited for any more.")
+    left = len(batch) + batch.association_len
+    if left:
+        display.remark(f"Not sent: {left:,} entities and associations.")
+
+
 async def _read(
-    batch: Batch, asked: Submission, steps: Steps, size: int | None
-) -> list[ValidationError]:
-    refused: list[ValidationError] = []
+    batch: Batch, asked: Submission, steps: Steps, size: int | None, refused: list[Refused]
+) -> None:
     step = steps.add("Reading", size, "bytes")
     for name in asked.files:
         reader = RecordReader("standard input" if name == STDIN else name)
@@ -96,27 +177,32 @@ async def _read(
         _add_all(batch, reader.close(), None if asked.halt_on_error else refused)
     await batch.drain()
     step.finish()
-    return refused
 
 
 async def _send(
-    batch: Batch, asked: Submission, display: Display, steps: Steps
-) -> list[BatchStatus]:
-    statuses: list[BatchStatus] = []
-    step = steps.add("Submitting", len(batch) + batch.association_len, "entities")
-    async with aclosing(batch.submit_iter(halt_on_error=asked.halt_on_error)) as ended:
-        async for status in ended:
-            statuses.append(status)
-            step.advance(handled(status))
-            if asked.as_json:
-                display.result(orjson.dumps(status, default=str).decode())
-    step.finish()
-    return statuses
-
-
-def _add_all(
-    batch: Batch, records: Sequence[Record], refused: list[ValidationError] | None
+    batch: Batch,
+    asked: Submission,
+    display: Display,
+    steps: Steps,
+    statuses: list[BatchStatus],
 ) -> None:
+    step = steps.add("Submitting", len(batch) + batch.association_len, "entities")
+    try:
+        async with aclosing(batch.submit_iter(halt_on_error=asked.halt_on_error)) as ended:
+            async for status in ended:
+                statuses.append(status)
+                step.advance(handled(status))
+                if asked.as_json:
+                    display.result(orjson.dumps(status, default=str).decode())
+    except AccessDeniedError:
+        display.remark(
+            f"The owner was {asked.owner!r}; `aiotcbatch owners` lists those that exist."
+        )
+        raise
+    step.finish()
+
+
+def _add_all(batch: Batch, records: Sequence[Record], refused: list[Refused] | None) -> None:
     """Add records; those that are refused go on the list, or end it where there is none."""
     for record in records:
         try:
@@ -125,16 +211,32 @@ def _add_all(
             error = ValidationError(error.field, error.value, error.accepted, about=record.where)
             if refused is None:
                 raise error from None
-            refused.append(error)
+            refused.append((record, error))
 
 
 def _add(batch: Batch, record: Record) -> None:
-    if record.kind == "group":
-        batch.add_group(_with_xid(record.data, "name"))
+    if record.letter is not None:
+        add_letter(batch, record.letter)
+    elif record.kind == "group":
+        batch.add_group(_with_xid(record.data, "name"), source=record.where)
     elif record.kind == "indicator":
-        batch.add_indicator(_with_xid(record.data, "summary"))
+        batch.add_indicator(_with_xid(record.data, "summary"), source=record.where)
     else:
-        batch.add_association(record.data)
+        batch.add_association(record.data, source=record.where)
+
+
+async def show_rest(display: Display, path: str) -> None:
+    """
+    Say how to go on with a journal, if it is still there.
+
+    Args:
+        display: Where to show it.
+        path: The journal.
+    """
+    with anyio.CancelScope(shield=True):
+        if await anyio.Path(path).exists():
+            command = f"aiotcbatch journal resume {shlex.quote(path)}"
+            display.remark(f"What is left is in the journal; `{command}` goes on with it.")
 
 
 def _with_xid(data: dict[str, Any], title: str) -> dict[str, Any]:
@@ -173,12 +275,9 @@ def report(display: Display, statuses: Sequence[BatchStatus], *, shown_errors: i
         statuses: One for each job.
         shown_errors: The most errors that are listed.
     """
-    if not statuses:
-        display.remark("There was nothing to submit.")
-        return
     columns = ("Job", "Status", "Accepted", "Refused", "Not processed", "Files")
     display.table("Jobs", columns, [_job_row(status) for status in statuses], right=columns[2:])
-    errors = [str(error) for status in statuses for error in status.errors]
+    errors = [line for status in statuses for line in _error_lines(status)]
     errors += [
         f"file of {upload.get('xid')!r}: {upload.get('error') or 'not uploaded'}"
         for status in statuses
@@ -190,6 +289,17 @@ def report(display: Display, statuses: Sequence[BatchStatus], *, shown_errors: i
         display.error(error)
     if len(errors) > shown_errors:
         display.remark(f"... and {len(errors) - shown_errors:,} more errors; --json has them all.")
+
+
+def _error_lines(status: BatchStatus) -> Iterator[str]:
+    """Give the errors of a job, with where their entities stand if that is known."""
+    sources: dict[int, Any] = {}
+    if status.errors:
+        for outcome in status.outcomes.failed:
+            sources |= {id(error): outcome.source for error in outcome.errors}
+    for error in status.errors:
+        source = sources.get(id(error))
+        yield str(error) if source is None else f"{source}: {error}"
 
 
 def _job_row(status: BatchStatus) -> tuple[str, ...]:

@@ -64,6 +64,10 @@ class Backlog:
             # It failed in a submit that was broken off before that was told.
             self.ended.remove(job)
 
+    def begun(self) -> Iterator[Job]:
+        """Give the jobs to take up where no further one is to be begun."""
+        return iter([job for job in self.on_server if job not in self._failed])
+
     def collect(self, jobs: Iterable[Job]) -> None:
         """Take over jobs that a pipeline has brought to their end."""
         for job in jobs:

@@ -140,6 +140,14 @@ class Pipeline:
         self._changed.set()
         self._changed = anyio.Event()
 
+    def stop(self) -> None:
+        """Take no further job up; those that were begun go on to their end."""
+        waiting = {self._next, *self._again}
+        self._dry, self._next = True, None
+        self._again.clear()
+        self.jobs = [job for job in self.jobs if job not in waiting]
+        self.wake()
+
     def close(self) -> None:
         """Give back the jobs that were not begun."""
         close = getattr(self._source, "close", None)

@@ -382,7 +382,8 @@ async def test_a_signal_leaves_the_journal_true(
         for name, value in sandbox.environment.items():
             monkeypatch.setenv(name, value)
         await _fill(path, count=30, attribute_write_type="Append")
-        command = [sys.executable, "-X", "dev", "-m", "aiotcbatch.cli", "journal", "resume", path]
+        options = ["journal", "resume", path, "--grace", "0"]
+        command = [sys.executable, "-X", "dev", "-m", "aiotcbatch.cli", *options]
         async with await anyio.open_process(
             command, stderr=subprocess.STDOUT, env=environment(**sandbox.environment)
         ) as process:

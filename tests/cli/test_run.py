@@ -97,6 +97,20 @@ def test_what_had_been_done_is_told() -> None:
     assert "1,200 entities accepted, 3 refused" in shown
 
 
+def test_notes_are_told() -> None:
+    """What an error says beside is shown below it, and not once more in other words."""
+    error = errors.CriticalError("gave up")
+    error.partial = {"successCount": 1200}  # type: ignore[assignment]  # a dict will do
+    error.add_note("Until then 3 jobs completed.")
+    error.add_note("Still in the batch: 1 file.")
+    bug = KeyError("gone")
+    bug.add_note("seen at noon")
+
+    _, shown = _launch(_raising(error))
+    assert shown == ("error: gave up\nUntil then 3 jobs completed.\nStill in the batch: 1 file.\n")
+    assert "seen at noon" in _launch(_raising(bug))[1]
+
+
 def test_a_missing_file_is_named() -> None:
     """A file that cannot be read is told by its name, not as a bug."""
     code, shown = _launch(_raising(FileNotFoundError(2, "No such file", "feed.json")))

@@ -13,7 +13,7 @@ from aiotcbatch.cli.display import Display
 from aiotcbatch.cli.get import as_sent, get
 from aiotcbatch.cli.owners import owners
 from aiotcbatch.cli.submit import Submission, submit
-from aiotcbatch.errors import AccessDeniedError, ValidationError
+from aiotcbatch.errors import AccessDeniedError, ConfigurationError, ValidationError
 from aiotcbatch.sandbox import Sandbox
 from aiotcbatch.xid import unique_xid
 
@@ -74,6 +74,14 @@ def _written(directory: Path, *entities: dict[str, Any]) -> str:
     return str(path)
 
 
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _change(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text().replace(old, new))
+
+
 async def test_everything_in_a_file_arrives(
     sandbox: Sandbox, screen: _Screen, tmp_path: Path
 ) -> None:
@@ -131,6 +139,63 @@ async def test_keep_going_submits_the_rest_and_says_what_was_refused(
     assert [entity.summary for entity in sandbox.entities()] == ["Bad Guy"]
     assert "feed.ndjson:1: status is 'Nobody Knows'" in screen.err
     assert "nobody" in screen.err
+
+
+async def test_errors_name_the_line(sandbox: Sandbox, screen: _Screen, tmp_path: Path) -> None:
+    """An error of the server says where its entity stands."""
+    name = _written(tmp_path, _GROUP, _UNKNOWN_LINK)
+
+    await submit(screen.display, Submission(files=(name,), owner="MyOrg", halt_on_error=False))
+
+    assert f"error: {name}:2: 0x1009" in screen.err
+
+
+async def test_what_failed_is_written_down_and_submitted_again(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """Dead letters have what either side refused; put right, they are a file like any other."""
+    failed = tmp_path / "failed.ndjson"
+    name = _written(tmp_path, _UNKNOWN_STATUS, _GROUP, _UNKNOWN_LINK)
+    asked = Submission(files=(name,), owner="MyOrg", halt_on_error=False, dead_letters=str(failed))
+
+    assert await submit(screen.display, asked) == 1
+    link, group = _lines(failed)
+    assert (link["source"], link["errors"][0]["code"]) == (f"{name}:3", "0x1009")
+    assert (group["source"], group["entity"]) == (f"{name}:1", _UNKNOWN_STATUS)
+    assert "status is 'Nobody Knows'" in group["errors"][0]["errorReason"]
+
+    _change(failed, "Nobody Knows", "Open")
+    _change(failed, "nobody", "i")
+    assert await submit(screen.display, Submission(files=(str(failed),), owner="MyOrg")) == 0
+    assert [entity.summary for entity in sandbox.entities()] == ["Bad Guy", "i"]
+    asked = Submission(files=(str(failed),), owner="Elsewhere")
+    with pytest.raises(ConfigurationError, match="owner is 'Elsewhere', accepted is 'MyOrg'"):
+        await submit(screen.display, asked)
+
+
+async def test_dead_letters_are_not_read_and_written_at_once(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """What would grow while it is read is refused before anything is sent."""
+    name = _written(tmp_path, _GROUP)
+    asked = Submission(files=(name,), owner="MyOrg", dead_letters=name)
+
+    with pytest.raises(ConfigurationError, match="accepted is another file"):
+        await submit(screen.display, asked)
+    assert sandbox.jobs == []
+
+
+async def test_a_bad_record_leaves_no_dead_letters(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """What ends it before anything is sent has its input still."""
+    failed = tmp_path / "failed.ndjson"
+    name = _written(tmp_path, _GROUP, _UNKNOWN_STATUS)
+    asked = Submission(files=(name,), owner="MyOrg", dead_letters=str(failed))
+
+    with pytest.raises(ValidationError):
+        await submit(screen.display, asked)
+    assert _lines(failed) == []
 
 
 async def test_more_errors_than_are_shown(
