@@ -33,10 +33,9 @@ COUNTS = (
     "errorAssociationCount",
 )
 
-_CRITICAL = (
-    "Encountered an unexpected Exception while processing batch job",
-    "would exceed the number of allowed indicators",
-)
+#: Texts of critical failures. Source: v2 Batch API, halting.
+_UNEXPECTED = "Encountered an unexpected Exception while processing batch job"
+_QUOTA = "would exceed the number of allowed indicators"
 _ASSOCIATION = "0x1009"
 
 
@@ -102,8 +101,15 @@ class BatchError(dict[str, Any]):
 
         Older servers put the text in ``errorReason``, newer ones in ``errorMessage``.
         """
-        texts = f"{self.reason}\n{self.message}"
-        return any(text in texts for text in _CRITICAL)
+        return self.unexpected or self._says(_QUOTA)
+
+    @property
+    def unexpected(self) -> bool:
+        """Whether the server gave up on the whole document since it failed somewhere in it."""
+        return self._says(_UNEXPECTED)
+
+    def _says(self, text: str) -> bool:
+        return text in f"{self.reason}\n{self.message}"
 
     @property
     def refused(self) -> bool:

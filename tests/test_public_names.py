@@ -47,8 +47,8 @@ NAMES = {
     """,
     "aiotcbatch.sandbox": """
         AssociationType AttributeType Clock Counts Entity Exchange FailedJob Fault Faults Files
-        IndicatorType JobError JobView Latency ManualClock Owner Replay Reset Rule Sandbox
-        SandboxThread SecurityLabel Settings SlowDrip Snapshot State Status StoredAttribute
+        IndicatorType JobError JobView Latency ManualClock Owner PoisonedJob Replay Reset Rule
+        Sandbox SandboxThread SecurityLabel Settings SlowDrip Snapshot State Status StoredAttribute
         StoredFile StuckJob SystemClock Truncated User WrongContentType WrongShape bad_gateway
         forbidden internal_error rate_limited storage_full unauthorized unavailable
     """,

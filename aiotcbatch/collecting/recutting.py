@@ -80,6 +80,17 @@ class Records:
         at = min(bisect_right(inner, len(self) // 2), len(inner)) - 1
         return self.parts([inner[max(at, 0)]])
 
+    def around(self, position: int) -> tuple[Chunk, Chunk, Chunk]:
+        """
+        Cut it before and behind a record, or the circle of groups that it stands in.
+
+        Returns:
+            What stands before it, which may be nothing, it, and what comes after it.
+        """
+        after = bisect_right(self.seams, position)
+        start, stop = self.seams[after - 1] if after else 0, self.seams[after]
+        return self._part(0, start), self._part(start, stop), self._part(stop, len(self))
+
     def parts(self, bounds: Iterable[int]) -> list[Chunk]:
         """
         Cut it at some positions.

@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.sandbox.misbehaviour import (
     FailedJob,
+    JobFault,
     Latency,
+    PoisonedJob,
     Reset,
     SlowDrip,
     StuckJob,
@@ -64,7 +66,7 @@ class Rule:
     """
 
     endpoint: str
-    fault: Fault | StuckJob | FailedJob
+    fault: Fault | JobFault
     times: int | None = None
     after: int = 0
     probability: float = 1.0
@@ -74,7 +76,7 @@ class Rule:
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
             raise ConfigurationError("probability", self.probability, "0 to 1", about="Rule")
-        is_job = isinstance(self.fault, (StuckJob, FailedJob))
+        is_job = isinstance(self.fault, JobFault)
         if is_job != (self.endpoint == "job"):
             raise ConfigurationError(
                 "fault", self.fault, "a fault of a job for 'job', else one of a request"
@@ -109,7 +111,7 @@ class Faults:
     def add(
         self,
         endpoint: str,
-        fault: Fault | StuckJob | FailedJob,
+        fault: Fault | JobFault,
         *,
         times: int | None = None,
         after: int = 0,
@@ -143,14 +145,14 @@ class Faults:
     def of_request(self, endpoint: str) -> Fault | None:
         """Decide what happens to a request."""
         found = self._striking(endpoint)
-        return None if isinstance(found, (StuckJob, FailedJob)) else found
+        return None if isinstance(found, JobFault) else found
 
-    def of_job(self) -> StuckJob | FailedJob | None:
+    def of_job(self) -> JobFault | None:
         """Decide what happens to a job."""
         found = self._striking("job")
-        return found if isinstance(found, (StuckJob, FailedJob)) else None
+        return found if isinstance(found, JobFault) else None
 
-    def _striking(self, endpoint: str) -> Fault | StuckJob | FailedJob | None:
+    def _striking(self, endpoint: str) -> Fault | JobFault | None:
         for rule in self.rules:
             if (rule.endpoint == "job") == (endpoint == "job") and rule.strikes(
                 endpoint, self._chance
@@ -166,7 +168,7 @@ def parse(text: str) -> Rule:
     Faults are ``latency:SECONDS``, ``reset``, ``reset:BYTES``, ``lost`` (carried out, the answer
     lost), ``401``, ``403``, ``429[:RETRY_AFTER]``, ``500``, ``502``, ``503[:RETRY_AFTER]``,
     ``truncated[:PART]``, ``drip[:PAUSE]``, ``type[:CONTENT_TYPE]``, ``shape[:JSON]``, ``full``,
-    and for the endpoint ``job`` ``stuck`` and ``failed``.
+    and for the endpoint ``job`` ``stuck``, ``failed[:REASON]`` and ``poisoned:XID``.
 
     Args:
         text: Such as ``upload=503:2,times=3`` or ``status=reset,p=0.1``.
@@ -203,7 +205,7 @@ def parse(text: str) -> Rule:
         raise ConfigurationError("fault", text, accepted) from error
 
 
-_NAMED: dict[str, Callable[[str], Fault | StuckJob | FailedJob]] = {
+_NAMED: dict[str, Callable[[str], Fault | JobFault]] = {
     "latency": lambda value: Latency(float(value)),
     "reset": lambda value: Reset(after_bytes=int(value or 0)),
     "lost": lambda _: Reset(after_done=True),
@@ -219,5 +221,6 @@ _NAMED: dict[str, Callable[[str], Fault | StuckJob | FailedJob]] = {
     "shape": lambda value: WrongShape((value or "[]").encode()),
     "full": lambda _: storage_full(),
     "stuck": lambda _: StuckJob(),
+    "poisoned": lambda value: PoisonedJob(frozenset({value})),
     "failed": lambda value: FailedJob(reason=value or FailedJob.reason),
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
+
+from aiotcbatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = [
     "FailedJob",
     "Fault",
+    "JobFault",
     "Latency",
+    "PoisonedJob",
     "Reset",
     "SlowDrip",
     "Status",
@@ -246,6 +251,57 @@ class FailedJob:
 
     code: str = "0x1004"
     reason: str = "An unknown error occurred"
+
+
+@dataclass(frozen=True)
+class PoisonedJob:
+    """
+    A job that has one of some entities completes with an error about the whole document.
+
+    Nothing of it is stored. Jobs without them are processed as usual.
+
+    Attributes:
+        xids: The entities.
+        hint: Which entity the error names: ``right`` for the first of these, ``wrong`` for the
+            first of the document, ``none`` for no one.
+        code: The error's code.
+    """
+
+    xids: frozenset[str]
+    hint: str = "right"
+    code: str = "0x1003"
+
+    def __post_init__(self) -> None:
+        if self.hint not in _HINTS:
+            raise ConfigurationError("hint", self.hint, "right, wrong or none", about="PoisonedJob")
+
+    def found_in(self, body: bytes) -> str | None:
+        """
+        Look for the entities in a document.
+
+        Returns:
+            The text of the error, None if none of them is there.
+        """
+        document = json.loads(body)
+        entities = [
+            (kind, place, entity.get("xid", ""))
+            for kind in ("group", "indicator")
+            for place, entity in enumerate(document.get(kind, ()))
+        ]
+        bad = next((entity for entity in entities if entity[2] in self.xids), None)
+        if bad is None:
+            return None
+        kind, place, xid = entities[0] if self.hint == "wrong" else bad
+        said = "Encountered an unexpected Exception while processing batch job."
+        if self.hint == "none":
+            return said
+        where = f"{kind}[{place}]"
+        return f"{said} Last known JSON path: '$.{where}': Last processed {where} '{xid}'."
+
+
+#: What goes wrong with a job instead of a request.
+JobFault = StuckJob | FailedJob | PoisonedJob
+_HINTS = ("right", "wrong", "none")
 
 
 def unauthorized(message: str = "Unauthorized") -> Status:

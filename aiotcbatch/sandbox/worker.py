@@ -13,7 +13,7 @@ from aiotcbatch.sandbox.engine import config as job_config
 from aiotcbatch.sandbox.engine.batch import Readers
 from aiotcbatch.sandbox.engine.report import Report
 from aiotcbatch.sandbox.engine.run import Run
-from aiotcbatch.sandbox.misbehaviour import StuckJob
+from aiotcbatch.sandbox.misbehaviour import PoisonedJob, StuckJob
 from aiotcbatch.sandbox.store import jobs
 from aiotcbatch.sandbox.store.jobs import State
 
@@ -151,8 +151,13 @@ class Worker:
             await database.run(jobs.save, job)
             self._stuck.append(job_id)
             return job
-        if fault is not None:
-            await database.run(_fail, job, fault.code, fault.reason)
+        reason = None
+        if isinstance(fault, PoisonedJob):
+            reason = fault.found_in(await self._body(job))
+        elif fault is not None:
+            reason = fault.reason
+        if fault is not None and reason is not None:
+            await database.run(_fail, job, fault.code, reason)
         else:
             await self._work(job, began)
         job.completed = await self._instance.moment(f"job {job_id} completed")
@@ -175,11 +180,13 @@ class Worker:
             self._runs.pop(job.id, None)
 
     async def _prepare(self, job: Job) -> Run:
-        database = self._instance.store.database
-        body, file = await database.run(jobs.body, job.id)
+        return await self._instance.store.database.run(self._begin, job, await self._body(job))
+
+    async def _body(self, job: Job) -> bytes:
+        body, file = await self._instance.store.database.run(jobs.body, job.id)
         if file is not None:
             body = await anyio.to_thread.run_sync(self._instance.store.spool.read, file)
-        return await database.run(self._begin, job, body or b"")
+        return body or b""
 
     def _begin(self, connection: Connection, job: Job, body: bytes) -> Run:
         instance = self._instance

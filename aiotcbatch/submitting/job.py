@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aiotcbatch.collecting.contents import FileItem
     from aiotcbatch.outcomes import OutcomeState
     from aiotcbatch.results import BatchError
+    from aiotcbatch.submitting.isolating import Search
 
 __all__ = ["Job", "JobSettings", "Phase"]
 
@@ -84,6 +85,12 @@ class JobSettings:
         Source: v2 Batch API, job configuration.
         """
         return self.action == "Delete" or self.attribute_write_type != "Append"
+
+    @property
+    def harmless_twice(self) -> bool:
+        """Whether a document that was processed in part is sent again without harm or errors."""
+        # What was deleted would be refused as not there.
+        return self.repeatable and self.action != "Delete"
 
     @property
     def config(self) -> dict[str, Any]:
@@ -173,6 +180,10 @@ class Job:
     association_count: int = 0
     #: Whether it may point to groups of an earlier job.
     refers: bool = False
+    #: The search that it belongs to, if it is a part of a job that the server gave up on.
+    search: Search | None = None
+    #: Whether the server will not give up on it, if the hint is right; None without a hint.
+    expected: bool | None = None
     #: Contents that will not be uploaded, by xid.
     unfiled: dict[str, FileItem] = field(default_factory=dict)
     #: Its records, for as long as somebody may ask what became of them.
@@ -231,6 +242,15 @@ class Job:
             # Else its errors may say that it is to be sent again.
             return self.status.success_count >= self.entity_count
         return self.phase in {Phase.FILING, Phase.DONE, Phase.LOST}
+
+    @property
+    def may_be_given_up(self) -> bool:
+        """Whether the counts of a completed job leave entities out, and it was not to halt."""
+        status = self.status
+        processed = status.success_count + status.error_count
+        return not self.settings.halt_on_error and bool(
+            status.unprocess_count or processed < self.entity_count
+        )
 
     def waits_for(self, earlier: Job) -> bool:
         """Whether it is not to overtake an earlier job, since it may point to what that has."""
@@ -301,8 +321,14 @@ class Job:
         self.chunk = None
         self.phase = Phase.FILING if self.files else Phase.DONE
         critical = next((error for error in self.status.errors if error.critical), None)
-        if critical is not None:
+        if critical is not None and not self._is_blamed:
             self._given_up(critical)
+
+    @property
+    def _is_blamed(self) -> bool:
+        """Whether it is what is left of a search, so that the errors of its records say all."""
+        blamed = sum(error.unexpected for error in self.status.errors)
+        return blamed == self.count and not self.settings.halt_on_error
 
     def _given_up(self, critical: BatchError) -> None:
         """Note that the server gave up on the document, whatever is tried."""

@@ -340,17 +340,23 @@ class Pipeline:
                 await self.changed()
 
     async def _fetch_errors(self, job: Job) -> None:
+        parts: list[Job] | None = []
         try:
-            if not self._asks_errors(job):
+            if self._asks_errors(job):
+                parts = await self._steps.explain(job, self._nap)
+            else:
                 job.explained()
                 await self._recorder.note(job)
-            elif not await self._steps.explain(job, self._nap):
-                return
         except AiotcbatchError as error:
             self._completed.popleft()
             self._fail(job, error, halt=self._options.halt.poll)
             return
+        if parts is None:
+            return
         self._completed.popleft()
+        if parts:
+            self._replace(job, parts)
+            return
         if isinstance(job.failure, CriticalError):
             self._fail(job, job.failure, halt=self._options.halt.batch)
         elif job.files and self._options.process_files:
@@ -360,7 +366,10 @@ class Pipeline:
             self._end(job)
 
     def _asks_errors(self, job: Job) -> bool:
-        if self._options.errors or (job.batch_id is None and job.status.errors):
+        inline_errors = job.batch_id is None and bool(job.status.errors)
+        if self._options.errors or inline_errors:
+            return True
+        if job.may_be_given_up or job.search is not None:
             return True
         # Without them the files of refused groups would go up.
         return bool(job.files and job.status.error_count and self._options.process_files)

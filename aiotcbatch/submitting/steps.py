@@ -14,6 +14,7 @@ from anyio import CancelScope, to_thread
 from aiotcbatch.collecting.recutting import Records
 from aiotcbatch.errors import (
     AiotcbatchError,
+    CriticalError,
     JobError,
     NotFoundError,
     PollTimeoutError,
@@ -23,6 +24,7 @@ from aiotcbatch.errors import (
 from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.results import BatchError, EntityLookup
 from aiotcbatch.submitting.files import upload_files
+from aiotcbatch.submitting.isolating import Search, blamed, given_up, isolate
 from aiotcbatch.submitting.job import Job, Phase
 from aiotcbatch.submitting.job_api import UNKNOWN_OUTCOME, JobApi
 from aiotcbatch.submitting.job_events import JobEvents
@@ -366,7 +368,7 @@ class Steps:
 
     # What went wrong in it
 
-    async def explain(self, job: Job, nap: Nap) -> bool:
+    async def explain(self, job: Job, nap: Nap) -> list[Job] | None:
         """
         Fetch the errors of a completed job, tied to its entities.
 
@@ -375,7 +377,8 @@ class Steps:
             nap: How to wait for errors that the counts speak of and the list does not have yet.
 
         Returns:
-            False if the nap was left.
+            Nothing, or the jobs that take its place, since the server gave up on the whole
+            document; None if the nap was left.
 
         Raises:
             AiotcbatchError: When they cannot be fetched.
@@ -384,10 +387,37 @@ class Steps:
         if job.batch_id is not None:
             found = await self.errors(job.batch_id, job.status, nap)
         if found is None:
-            return False
-        job.explained(await tied(found, job.document) if found else [])
+            return None
+        errors = await tied(found, job.document) if found else []
+        gave_up = given_up(job, errors)
+        if gave_up and not job.settings.halt_on_error:
+            parts = await self._isolate(job, errors)
+            if parts:
+                return parts
+            if parts is not None:
+                errors = await to_thread.run_sync(blamed, job.document, job.status, errors)
+        job.explained(errors)
+        if job.search is not None:
+            job.search.saw(landed=not gave_up, expected=job.expected)
         await self.recorder.note(job)
-        return True
+        return []
+
+    async def _isolate(self, job: Job, errors: list[BatchError]) -> list[Job] | None:
+        """Cut a job that the server gave up on; see `isolate`."""
+        search = job.search or Search()
+        if not search.goes_on:
+            return None
+        found = await to_thread.run_sync(isolate, job, errors, search)
+        parts = [
+            Job(part.settings, part.chunk, search=search, expected=part.expected)
+            for part in found or ()
+        ]
+        if not parts:
+            return None if found is None else []
+        await self.recorder.recut(job, parts)
+        search.saw(landed=False, expected=job.expected)
+        self.tell.recut(job, len(parts), CriticalError.__name__)
+        return parts
 
     async def errors(self, batch_id: int, status: BatchStatus, nap: Nap) -> list[BatchError] | None:
         """

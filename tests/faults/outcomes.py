@@ -14,7 +14,6 @@ from aiotcbatch.errors import (
     AuthenticationError,
     BatchDisabledError,
     ConnectionLostError,
-    CriticalError,
     JobError,
     NotFoundError,
     PollTimeoutError,
@@ -39,6 +38,7 @@ __all__ = [
     "FAULTS",
     "FINE",
     "OUTCOMES",
+    "PARTS",
     "PUT",
     "RENEWED",
     "REPORTED",
@@ -60,6 +60,7 @@ ANEW = "anew"
 PUT = "put"
 UNNAMED = "unnamed"
 REPORTED = "reported"
+PARTS = "in parts"
 
 #: The words of the table, as the page explains them.
 WORDS: Mapping[str, str] = {
@@ -75,12 +76,12 @@ WORDS: Mapping[str, str] = {
     " well.",
     UNNAMED: "The counts say how many entities were refused, and nothing says which.",
     REPORTED: "Nothing is raised; the result says what is not on the server, and why.",
+    PARTS: "The server gave up on the whole document, so its parts are sent again to find out for"
+    " which entity, and all is well.",
     "XError": "The step fails, after as many attempts as the error allows; what the server does"
     " not have stays in the batch, and the next `submit()` brings it.",
     "XError, then twice": "The same; the server has the document already, and gets it from the next"
     " `submit()` once more, which is no harm with `Replace`.",
-    "XError, reported": "The step fails, and the document is not sent again, since the server would"
-    " refuse it again; what its entities and files came to is in the result.",
     "XError, unknown": "Whether the server has the document is not known and cannot be found out;"
     " with `Append` it is not sent again, and its job is reported as `Unknown`.",
 }
@@ -95,17 +96,15 @@ class Fails:
         error: With what; for files it is the cause of a `FileUploadError`.
         unknown: Whether it remains unknown if the server has the document.
         twice: Whether the server has the document, and gets it once more from the next submit.
-        final: Whether it is reported, and never sent again.
     """
 
     error: type[AiotcbatchError]
     unknown: bool = False
     twice: bool = False
-    final: bool = False
 
     def __str__(self) -> str:
         """Show it as the page does."""
-        marks = {"unknown": self.unknown, "then twice": self.twice, "reported": self.final}
+        marks = {"unknown": self.unknown, "then twice": self.twice}
         return ", ".join((self.error.__name__, *(mark for mark, is_so in marks.items() if is_so)))
 
 
@@ -327,7 +326,7 @@ OUTCOMES: Mapping[str, Mapping[str, Pair]] = {
     "attributeTypes": _PLAIN,
     "job": {
         "stuck": _always(Fails(PollTimeoutError)),
-        "failing": _always(REPORTED),
-        "given up": _always(Fails(CriticalError, final=True)),
+        "failing": (PARTS, REPORTED),
+        "given up": (PARTS, REPORTED),
     },
 }

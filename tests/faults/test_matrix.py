@@ -16,6 +16,7 @@ from faults.outcomes import (
     ARRIVED,
     ASKED,
     FINE,
+    PARTS,
     PUT,
     RENEWED,
     REPORTED,
@@ -74,7 +75,7 @@ async def test_cell(cell: Cell, place: Place, caplog: pytest.LogCaptureFixture) 
     check_requests(cell, place)
     check_kept(cell, place)
     place.mend()
-    second = await place.attempt(halts=cell.fault != "given up")
+    second = await place.attempt(halts=True)
     check_rest(cell, place, first, second)
 
 
@@ -173,8 +174,7 @@ def check_rest(cell: Cell, place: Place, first: Told, second: Told) -> None:
     batch, outcome = place.batch, cell.outcome
     assert batch is not None
     assert second.error is None
-    # Where it halted, the verdict about the second job comes only now.
-    assert second.failures == [] or (cell.fault == "given up" and cell.lasting and cell.halts)
+    assert second.failures == []
     assert (len(batch), batch.association_len, batch.file_len) == (0, 0, 0)
     lost = given_up(cell)
     assert place.stored >= GOOD - lost
@@ -189,11 +189,12 @@ def check_rest(cell: Cell, place: Place, first: Told, second: Told) -> None:
 def given_up(cell: Cell) -> frozenset[str]:
     """Give the entities that are not sent again, since they were reported."""
     outcome = cell.outcome
-    is_final = cell.fault in {"failing", "given up"}
-    if not is_final and not (isinstance(outcome, Fails) and outcome.unknown):
+    if outcome == REPORTED:
+        return ALL
+    if not (isinstance(outcome, Fails) and outcome.unknown):
         return frozenset()
     # Where it halts, the second job was not begun.
-    return ALL if cell.lasting and (cell.halts is False or is_final) else cell.handed[0]
+    return ALL if cell.lasting and cell.halts is False else cell.handed[0]
 
 
 def check_file(cell: Cell, place: Place, first: Told, second: Told) -> None:
@@ -214,8 +215,10 @@ def check_duplicates(cell: Cell, place: Place) -> None:
     may_be = outcome == ANEW and cell.endpoint.rule != "upload"
     if isinstance(outcome, Fails) and outcome.twice:
         assert twice
-    elif may_be:
+    elif may_be or outcome == PARTS:
         assert twice == cell.handed[0]
+    elif outcome == REPORTED:
+        assert twice == ALL
     else:
         assert twice == set()
     assert len(place.written) <= 1  # two of the same are what Append makes of two jobs

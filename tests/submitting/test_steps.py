@@ -445,7 +445,7 @@ class TestExplain:
         steps, script = await take(results=(listed("i"),))
         job = await self.completed(errorCount=1)
 
-        assert await steps.explain(job, no_nap)
+        assert await steps.explain(job, no_nap) == []
         assert [error.xid for error in job.status.errors] == ["i"]
         assert script.asked == ["results"]
         assert job.chunk is None
@@ -456,7 +456,7 @@ class TestExplain:
         steps, script = await take(results=(GONE,))
         job = await self.completed(errorCount=0)
 
-        assert await steps.explain(job, no_nap)
+        assert await steps.explain(job, no_nap) == []
         assert (job.status.errors, script.asked) == ([], ["results"])
 
     @pytest.mark.parametrize("counts", [{"errorCount": 1}, {"errorAssociationCount": 1}])
@@ -470,7 +470,7 @@ class TestExplain:
             await time.sleep(seconds)
             return False
 
-        assert await steps.explain(job, nap)
+        assert await steps.explain(job, nap) == []
         assert len(job.status.errors) == 1
         assert script.asked == ["results", "errors", "results", "errors", "results"]
         assert time.slept == [0.2, 1.0]
@@ -485,7 +485,7 @@ class TestExplain:
             await time.sleep(seconds)
             return False
 
-        assert await steps.explain(job, nap)
+        assert await steps.explain(job, nap) == []
         assert (job.status.errors, job.phase) == ([], Phase.DONE)
         assert sum(time.slept) == pytest.approx(5.2)
         assert script.asked[-2:] == ["results", "errors"]
@@ -500,7 +500,7 @@ class TestExplain:
             await checkpoint()
             return True
 
-        assert not await steps.explain(job, leave)
+        assert await steps.explain(job, leave) is None
         assert job.phase is Phase.COMPLETED
 
     async def test_of_an_inline_job(self, take: Callable) -> None:
@@ -509,7 +509,7 @@ class TestExplain:
         job = await job_of()
         job.completed(BatchStatus(status="Completed", errors=[BatchError(errorReason="'i' no")]))
 
-        assert await steps.explain(job, no_nap)
+        assert await steps.explain(job, no_nap) == []
         assert [error.xid for error in job.status.errors] == ["i"]
         assert script.asked == []
 

@@ -21,7 +21,7 @@ from aiotcbatch.journal import Journal, Kind, Run, Segment
 from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pytest
 
@@ -136,12 +136,18 @@ class Model:
                 self.files[place] = replace(self.files[place], job=number)
         return number
 
-    def recut(self, number: int, parts: Sequence[Sequence[Run]]) -> list[int]:
+    def recut(
+        self,
+        number: int,
+        parts: Sequence[Sequence[Run]],
+        settings: Sequence[Mapping[str, Any]] | None = None,
+    ) -> list[int]:
         job = self.jobs.pop(number)
         for place, file in self.files.items():
             if file.job == number:
                 self.files[place] = replace(file, job=None)
-        return [self._add_job(job.settings, part) for part in parts]
+        kept = [job.settings for _ in parts] if settings is None else settings
+        return [self._add_job(one, part) for one, part in zip(kept, parts, strict=True)]
 
     def created(self, number: int, batch_id: int) -> None:
         self._move(number, Phase.CREATED, batch_id=batch_id)
@@ -340,7 +346,11 @@ def _recut(model: Model, random: Random) -> Op:
     for place in places(model.jobs[number].runs):
         if parts and random.random() < 0.9:
             random.choice(parts).append(place)
-    return Op("recut", (number, [_runs(part, random) for part in parts if part]))
+    runs = [_runs(part, random) for part in parts if part]
+    if random.random() < 0.5:
+        return Op("recut", (number, runs))
+    settings = [{"owner": OWNER, "halt_on_error": random.random() < 0.5} for _ in runs]
+    return Op("recut", (number, runs), {"settings": settings})
 
 
 def _advanced(model: Model, random: Random) -> Op:
