@@ -50,7 +50,7 @@ class BatchOptions(TypedDict, total=False):
     contents: Callable[[str], FileContent | None] | None
     dead_letters: str | PathLike[str] | None
     validate: bool
-    indicator_types: Mapping[str, int] | None
+    indicator_types: Mapping[str, int | Sequence[str]] | None
     clock: Clock | None
 
 
@@ -94,7 +94,8 @@ class Batch(StepByStep, Retrying):
             is not on the server with all its parts, and what was drained and is given up at the
             end; see `Batch.add_failed`. Only its user can read it.
         validate: False takes every value that can be encoded, as it is given.
-        indicator_types: The types that the instance knows, with the number of their values.
+        indicator_types: The types that the instance knows, with the number of their values or
+            the labels of these.
         clock: The time, for tests.
 
     Raises:
@@ -126,7 +127,7 @@ class Batch(StepByStep, Retrying):
         contents: Callable[[str], FileContent | None] | None = None,
         dead_letters: str | PathLike[str] | None = None,
         validate: bool = True,
-        indicator_types: Mapping[str, int] | None = None,
+        indicator_types: Mapping[str, int | Sequence[str]] | None = None,
         clock: Clock | None = None,
     ) -> None:
         settings = JobSettings(
@@ -166,6 +167,8 @@ class Batch(StepByStep, Retrying):
         #: The run of the submit that is under way.
         self._pipeline: Pipeline | None = None
         self._stopping = False
+        # With a journal it is open in its block only.
+        self._closed = journal is not None
 
     async def __aenter__(self) -> Self:
         if self._journal_path is not None and self._resumed is None:
@@ -173,10 +176,9 @@ class Batch(StepByStep, Retrying):
             from aiotcbatch.keeper import resume  # noqa: PLC0415
 
             buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
-            resumed = await resume(
-                self._journal_path, self._settings, buffers, self._contents, held=len(self)
-            )
+            resumed = await resume(self._journal_path, self._settings, buffers, self._contents)
             self._resumed, self._keeper = resumed, resumed.keeper
+            self._closed = False
             self._recorder = self._steps.recorder = resumed.recorder
             self._backlog.pending += resumed.jobs
         return self
@@ -190,8 +192,16 @@ class Batch(StepByStep, Retrying):
             UsageError: When the batch has a journal and is not inside its block.
         """
         if self._journal_path is not None and self._resumed is None:
-            raise UsageError("a batch with a journal is used inside its block: async with")
+            self._refuse_closed()
         await super().drain()
+
+    def _refuse_closed(self) -> None:
+        if self._journal_path is not None and self._resumed is None:
+            raise UsageError(
+                "a batch with a journal is used inside its block:"
+                " async with client.batch(..., journal=...) as batch"
+            )
+        super()._refuse_closed()
 
     async def __aexit__(
         self,
@@ -443,7 +453,8 @@ class Batch(StepByStep, Retrying):
         return " ".join(said)
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{len(self)} pending"
+        opened = self._journal_path is None or self._resumed is not None
+        state = "closed" if self._closed and opened else f"{len(self)} pending"
         return (
             f"<Batch {self.action} in {self.owner!r}: {state}, {self.group_len} groups,"
             f" {self.indicator_len} indicators, {self.association_len} associations>"

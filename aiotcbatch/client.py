@@ -24,7 +24,7 @@ from aiotcbatch.transport.answers import unreadable
 from aiotcbatch.transport.http import Settings, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -218,11 +218,11 @@ class Client:
             options["indicator_types"] = self._known_types()
         return Stream(self.transport, settings, **options)
 
-    def _known_types(self) -> dict[str, int] | None:
-        """The indicator types and the number of their values, if the server was asked."""
+    def _known_types(self) -> dict[str, int | Sequence[str]] | None:
+        """The indicator types and the labels of their values, if the server was asked."""
         if self._indicator_types is None:
             return None
-        return {kind.name: len(kind.value_labels) or 1 for kind in self._indicator_types}
+        return {kind.name: kind.value_labels or 1 for kind in self._indicator_types}
 
     async def owners(self) -> list[Owner]:
         """

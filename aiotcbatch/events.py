@@ -4,7 +4,8 @@ Events: what a client does, told as it happens.
 Each is told twice, if somebody wants to know: to the function that the client was given
 (``Client(..., on_event=...)``), and to the logger ``aiotcbatch``, whose records have the name of
 the event and its fields (``record.event``, ``record.batch_id`` and so on). Names and fields are
-stable. They are ids, counts, sizes and seconds: never a secret, and of entities only the xid.
+stable. They are ids, counts, sizes and seconds: never a secret, and of entities only the xid,
+unless the server names one when it says why a job failed.
 """
 
 from __future__ import annotations
@@ -217,7 +218,10 @@ class JobFailed(ClientEvent):
 
     event: ClassVar[str] = "job_failed"
     level: ClassVar[int] = logging.WARNING
-    text: ClassVar[str] = "job {batch_id} in {owner!r} gets no further than {phase}: {error}"
+    text: ClassVar[str] = (
+        "{job} for {owner!r}, with {groups} groups, {indicators} indicators and {associations}"
+        " associations, failed {when}: {error}: {reason}"
+    )
 
     #: None if the server gave it none.
     batch_id: int | None
@@ -226,8 +230,32 @@ class JobFailed(ClientEvent):
     #: How far it is: ``cut``, ``created``, ``uploading``, ``uploaded``, ``completed``, ``filing``,
     #: ``done`` or ``lost``.
     phase: str
+    groups: int
+    indicators: int
+    associations: int
     #: The class of the error. The error itself is raised, or is in the job's status.
     error: str
+    #: What the error says. Where it is the server that says so, it may name an entity.
+    reason: str
+
+    def __str__(self) -> str:
+        job = "a job without an id" if self.batch_id is None else f"job {self.batch_id}"
+        return self.text.format(
+            job=job, when=_FAILED_WHEN.get(self.phase, self.phase), **self.fields
+        )
+
+
+#: When a job failed, by how far it is.
+_FAILED_WHEN = {
+    "cut": "before the server had it",
+    "created": "before its upload",
+    "uploading": "in its upload, and the server may have it",
+    "uploaded": "while the server was at it",
+    "completed": "when its errors were asked for",
+    "filing": "when its files were uploaded",
+    "done": "and is over",
+    "lost": "and it is not known whether the server has it",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

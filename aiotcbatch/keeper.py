@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from aiotcbatch.collecting.chunk import Chunk
 from aiotcbatch.collecting.contents import FileItem
 from aiotcbatch.collecting.segments import Cut, loaded
-from aiotcbatch.errors import JobError, UsageError
+from aiotcbatch.errors import JobError
 from aiotcbatch.journal import Journal, Kind, Run, Segment
 from aiotcbatch.recorder import JournalRecorder
 from aiotcbatch.results import BatchError, BatchStatus
@@ -305,8 +305,6 @@ async def resume(
     settings: JobSettings,
     buffers: tuple[GroupBuffer, Buffer, Buffer],
     ask: Callable[[str], FileContent | None] | None,
-    *,
-    held: int,
 ) -> Resumed:
     """
     Open a journal, and take up what it has.
@@ -316,16 +314,12 @@ async def resume(
         settings: How the server treats the jobs of who opens it.
         buffers: Those of groups, indicators and associations, which are empty.
         ask: As for `Keeper.restore`.
-        held: How many entities the builder of these buffers has; it is to be none.
 
     Raises:
-        UsageError: When there are some.
         JournalLockedError: When somebody has the journal.
         JournalDamagedError: When it is not as it was written.
         ConfigurationError: When it is another owner's.
     """
-    if held or any(buffer.count for buffer in buffers):
-        raise UsageError("entities were added before the journal was opened; add them in the block")
     journal = await Journal.open(path, owner=settings.owner, settings=asdict(settings))
     try:
         keeper = Keeper(journal, *buffers)

@@ -26,7 +26,7 @@ from aiotcbatch.submitting.polling import PollSchedule
 from aiotcbatch.transport.retry import is_transient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
     from typing import Self
@@ -64,7 +64,7 @@ class StreamOptions(TypedDict, total=False):
     contents: Callable[[str], FileContent | None] | None
     dead_letters: str | PathLike[str] | None
     validate: bool
-    indicator_types: Mapping[str, int] | None
+    indicator_types: Mapping[str, int | Sequence[str]] | None
     clock: Clock | None
 
 
@@ -141,7 +141,8 @@ class Stream(TypedBuilder, Retrying):
             all its parts when its job has ended, and what was drained and is given up at the end;
             see `Batch.add_failed`. Only its user can read it.
         validate: False takes every value that can be encoded, as it is given.
-        indicator_types: The types that the instance knows, with the number of their values.
+        indicator_types: The types that the instance knows, with the number of their values or
+            the labels of these.
         clock: The time, for tests.
 
     Raises:
@@ -167,7 +168,7 @@ class Stream(TypedBuilder, Retrying):
         contents: Callable[[str], FileContent | None] | None = None,
         dead_letters: str | PathLike[str] | None = None,
         validate: bool = True,
-        indicator_types: Mapping[str, int] | None = None,
+        indicator_types: Mapping[str, int | Sequence[str]] | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not linger >= 0:
@@ -216,6 +217,8 @@ class Stream(TypedBuilder, Retrying):
         self._again: deque[Job] = deque()
         self._failure: Exception | None = None
         self._jobs_done = 0
+        # With a journal it is open in its block only.
+        self._closed = journal is not None
         #: The counts of all jobs that have ended, added up.
         self.status = BatchStatus({"status": "Completed", **dict.fromkeys(COUNTS, 0)})
 
@@ -230,14 +233,23 @@ class Stream(TypedBuilder, Retrying):
             self._tasks.start_soon(self._guard, task)
         return self
 
+    def _refuse_closed(self) -> None:
+        if self._journal_path is not None and self._resumed is None:
+            raise UsageError(
+                "a stream with a journal is used inside its block:"
+                " async with client.stream(..., journal=...) as stream"
+            )
+        super()._refuse_closed()
+
     async def _resume(self, path: str | PathLike[str]) -> None:
         """Open the journal, and go on with what it has."""
         # imported here, since SQLite and the journal take as long as half of all else
         from aiotcbatch.keeper import resume  # noqa: PLC0415
 
         buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
-        resumed = await resume(path, self._settings, buffers, self._contents, held=len(self))
+        resumed = await resume(path, self._settings, buffers, self._contents)
         self._resumed, self._keeper = resumed, resumed.keeper
+        self._closed = False
         self._recorder = resumed.recorder
         self._pipeline = self._new_pipeline(self._next_jobs(), recorder=resumed.recorder)
         for job in resumed.jobs:

@@ -15,6 +15,7 @@ from support.submitting import OWNER, Time
 
 import aiotcbatch.events
 from aiotcbatch import (
+    AccessDeniedError,
     Client,
     ConfigurationError,
     FileUploadError,
@@ -187,6 +188,19 @@ class TestSubmit:
         assert isinstance(status.jobs[0].failure, RequestRefusedError)
         assert shape(told) == ["submit_started", "job_created", "job_failed", "submit_ended"]
         assert (told[-2].phase, told[-1].error, told[-1].jobs) == ("created", None, 1)
+
+    async def test_the_log_says_what_happened_to_whom(
+        self, sandbox: Sandbox, client: Client, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Who reads no more than the log knows which job failed, when, why and with how much."""
+        batch = client.batch("No Such Owner")
+        with pytest.raises(AccessDeniedError):
+            await fill(batch).submit()
+
+        said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert len(said) == 1
+        assert said[0].startswith("a job without an id for 'No Such Owner', with ")
+        assert " failed before the server had it: AccessDeniedError: POST " in said[0]
 
     async def test_a_cancelled_one(
         self, sandbox: Sandbox, client: Client, told: list[ClientEvent]

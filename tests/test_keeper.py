@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from aiotcbatch import Client
 from aiotcbatch.errors import (
+    ClosedError,
     ConfigurationError,
     JobError,
     JournalLockedError,
@@ -300,14 +301,29 @@ async def test_another_owner_is_refused(client: Client, path: pathlib.Path) -> N
         await client.batch("Other", journal=path).__aenter__()
 
 
-async def test_it_needs_its_block(client: Client, path: pathlib.Path) -> None:
-    """Without its block a journal is not open, and what was added before it would be lost."""
-    batch = client.batch(OWNER, journal=path)
-    batch.adversary("a")
-    with pytest.raises(UsageError, match="block"):
-        await batch.submit()
-    with pytest.raises(UsageError, match="block"):
-        await batch.__aenter__()
+@pytest.mark.parametrize("kind", ["batch", "stream"])
+async def test_it_needs_its_block(client: Client, path: pathlib.Path, kind: str) -> None:
+    """Outside its block a journal is not open: the first call that adds says so, and any other."""
+    builder: Any = getattr(client, kind)(OWNER, journal=path)
+    for add in (
+        lambda: builder.adversary("a"),
+        lambda: builder.host("a.example.com"),
+        lambda: builder.group("Threat", "a"),
+        lambda: builder.add_indicator({"type": "Host", "summary": "a.example.com", "xid": "h"}),
+        lambda: builder.add_association(ref_1="a", ref_2="b"),
+    ):
+        with pytest.raises(UsageError, match=f"inside its block: async with client.{kind}"):
+            add()
+    with pytest.raises(UsageError, match="inside its block"):
+        await builder.drain()
+    assert "closed" not in repr(builder)
+    assert not await Path(path).exists()
+
+    async with builder:
+        builder.adversary("a")
+        await builder.drain()
+    with pytest.raises(ClosedError):
+        builder.adversary("b")
 
 
 async def test_beyond_the_memory_limit_the_journal_holds_the_records(

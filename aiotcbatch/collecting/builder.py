@@ -73,7 +73,7 @@ class Builder:
             about 1 kB until then, and one that is encoded 30 to 50 bytes to be found again.
         spool_directory: Where that file is made; None for the system's place.
         indicator_types: The names of the types that the instance knows, and how many values
-            each has; None if they are not known.
+            each has, or the labels of these; None if they are not known.
 
     Raises:
         ConfigurationError: When a limit is not positive.
@@ -87,7 +87,7 @@ class Builder:
         max_bytes_per_job: int = 75_000_000,
         memory_limit: int = 64 * 1024 * 1024,
         spool_directory: str | PathLike[str] | None = None,
-        indicator_types: Mapping[str, int] | None = None,
+        indicator_types: Mapping[str, int | Sequence[str]] | None = None,
     ) -> None:
         links = self._link_rules()
         self._groups = GroupShelf(links, validate=validate)
@@ -147,7 +147,7 @@ class Builder:
         """File contents that wait for their group to be submitted."""
         return self._groups.file_count
 
-    def _know_types(self, indicator_types: Mapping[str, int] | None) -> None:
+    def _know_types(self, indicator_types: Mapping[str, int | Sequence[str]] | None) -> None:
         """Take the indicator types that the instance has."""
         self._custom_types = indicator_types
 

@@ -9,9 +9,10 @@ from aiotcbatch.collecting.builder import Builder
 from aiotcbatch.entities import group as groups
 from aiotcbatch.entities import indicator as indicators
 from aiotcbatch.entities import summaries, values
+from aiotcbatch.errors import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
     from aiotcbatch.collecting.contents import FileContent
@@ -502,36 +503,48 @@ class TypedBuilder(Builder):
             fields,
         )
 
-    def _know_types(self, indicator_types: Mapping[str, int] | None) -> None:
+    def _know_types(self, indicator_types: Mapping[str, int | Sequence[str]] | None) -> None:
         """Give each custom type a method, as TcEx does."""
         super()._know_types(indicator_types)
         if indicator_types:
             cls: Any = type(self)
-            made: Any = _with_methods(cls, tuple(indicator_types.items()))
+            labels = {kind: _labels(values) for kind, values in indicator_types.items()}
+            made: Any = _with_methods(cls, tuple(labels.items()))
             self.__class__ = made
+
+
+def _labels(values: int | Sequence[str]) -> tuple[str, ...]:
+    """Give the label of each value; without one it is called as its argument is."""
+    return ("",) * values if isinstance(values, int) else tuple(values)
 
 
 @lru_cache(maxsize=16)
 def _with_methods(
-    cls: type[TypedBuilder], types: tuple[tuple[str, int], ...]
+    cls: type[TypedBuilder], types: tuple[tuple[str, tuple[str, ...]], ...]
 ) -> type[TypedBuilder]:
     """Make a class that has a method for each custom type, with as many values as it has."""
     # Not by __getattr__, which makes every attribute dearer: 0.4 µs for one indicator.
     methods: dict[str, Any] = {"__doc__": cls.__doc__, "__module__": cls.__module__}
-    for kind, value_count in types:
+    for kind, labels in types:
         name = kind.lower().replace(" ", "_")
         if not hasattr(cls, name):
-            methods[name] = partialmethod(_custom, kind, value_count)
+            methods[name] = partialmethod(_custom, kind, labels)
     return type(cls.__name__, (cls,), methods)
 
 
 def _custom(
-    builder: TypedBuilder, kind: str, value_count: int, *args: Any, **fields: Any
+    builder: TypedBuilder, kind: str, labels: tuple[str, ...], *args: Any, **fields: Any
 ) -> indicators.Indicator:
     """Add an indicator of a custom type with as many values as the type has."""
-    names = (*(f"value{n}" for n in range(1, value_count + 1)), "rating", "confidence", "xid")
-    given = _positional(kind, names, args, fields)
-    parts = [given.pop(name, None) for name in names[:value_count]]
+    value_names = tuple(f"value{number}" for number in range(1, len(labels) + 1))
+    given = _positional(kind, (*value_names, "rating", "confidence", "xid"), args, fields)
+    parts = [given.pop(name, None) for name in value_names]
+    for name, label, part in zip(value_names, labels, parts, strict=True):
+        if part is None:
+            field = f"{name} ({label})" if label else name
+            raise ValidationError(
+                field, part, "text; a method of a type takes all of its values", about=kind
+            )
     return builder.indicator(kind, summaries.join_summary(parts, kind), **given)
 
 

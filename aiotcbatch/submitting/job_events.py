@@ -121,7 +121,11 @@ class JobEvents:
                 owner=job.settings.owner,
                 submit=self._submit,
                 phase=job.phase.name.lower(),
+                groups=job.group_count,
+                indicators=job.indicator_count,
+                associations=job.association_count,
                 error=type(error).__name__,
+                reason=str(error),
             )
         )
 

@@ -318,6 +318,17 @@ class TestInterface2:
         with pytest.raises(ValidationError, match="Phone Number"):
             knowing.indicator("Process Name", "x")
 
+    def test_a_value_that_is_missing_is_named(self) -> None:
+        """Where the labels of values are known, the error names the one that is missing."""
+        builder = TypedBuilder(indicator_types={"Network Asset": ("Name", "Zone")})
+
+        with pytest.raises(ValidationError, match=r"^Network Asset: value2 \(Zone\) is None"):
+            builder.network_asset("printer-7", rating=2)  # type: ignore[attr-defined]
+        with pytest.raises(ValidationError, match=r"value1 \(Name\)"):
+            builder.network_asset()  # type: ignore[attr-defined]
+        assert len(builder) == 0
+        assert builder.network_asset("a", value2="b").summary == "a : b"  # type: ignore[attr-defined]
+
     def test_custom_types_have_methods(self) -> None:
         """A type that the instance knows has a method, with as many values as it has."""
         builder = TypedBuilder(indicator_types={"Pair Of Things": 2})
@@ -330,6 +341,8 @@ class TestInterface2:
             "xid": "p",
             "rating": 3.0,
         }
+        with pytest.raises(ValidationError, match=r"^Pair Of Things: value2 is None"):
+            builder.pair_of_things("a")  # type: ignore[attr-defined]
         with pytest.raises(AttributeError, match="unknown_type"):
             builder.unknown_type  # type: ignore[attr-defined]  # noqa: B018
 
