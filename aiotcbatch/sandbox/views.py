@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Files", "JobView"]
 
+#: How many xids are told.
+_SHOWN = 5
+
 
 @dataclass(frozen=True)
 class JobView:
@@ -94,6 +97,11 @@ class Files(Mapping[str, "StoredFile"]):
     def __init__(self, store: Store) -> None:
         self._store = store
         self._rows = {row[0]: row for row in store.database.call(contents.listed)}
+
+    def __repr__(self) -> str:
+        """Show whose files there are, as far as that is short."""
+        shown = ", ".join(map(repr, list(self._rows)[:_SHOWN]))
+        return f"<Files of {shown}{', ...' if len(self) > _SHOWN else ''}>"
 
     def __getitem__(self, xid: str) -> StoredFile:
         """Return a file with its bytes."""

@@ -206,3 +206,16 @@ async def test_the_temporary_directory_goes():
 
     assert before
     assert not directory.exists()
+
+
+async def test_files_show_whose_they_are(filled):
+    """The repr of the files names the first few groups that have one."""
+    await filled("POST", DOCUMENT, data=b"one")
+    one = repr(filled.sandbox.files)
+    await filled.job({"group": [{**GROUPS["group"][0], "xid": f"d-{n}"} for n in range(6)]})
+    for number in range(6):
+        path = f"/v2/groups/documents/d-{number}/upload?owner=MyOrg"
+        await filled("POST", path, data=b"one")
+
+    assert one == "<Files of 'doc-1'>"
+    assert repr(filled.sandbox.files) == "<Files of 'doc-1', 'd-0', 'd-1', 'd-2', 'd-3', ...>"

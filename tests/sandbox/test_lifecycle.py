@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import io
 import json
@@ -13,6 +14,7 @@ import pytest
 
 from aiotcbatch.errors import ClosedError, ConfigurationError
 from aiotcbatch.sandbox import Latency, ManualClock, Owner, Sandbox, Settings, State, User
+from aiotcbatch.sandbox.engine.create import Creator
 from aiotcbatch.sandbox.engine.writer import Plan
 from tests.sandbox.conftest import calling, configuration
 
@@ -289,3 +291,27 @@ async def test_a_fault_of_the_engine(call, monkeypatch, caplog):
     assert "failed inside the sandbox" in caplog.text
     assert status["successCount"] == 1
     assert call.sandbox.entities()[0].tags == ["new"]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+async def test_the_garbage_collector_rests_during_a_step(call, monkeypatch, collects):
+    """A step of a job works without the garbage collector, and leaves it as it was."""
+    seen = []
+    process = Creator.process
+
+    def watched(*arguments):
+        seen.append(gc.isenabled())
+        process(*arguments)
+
+    monkeypatch.setattr(Creator, "process", watched)
+    if not collects:
+        gc.disable()
+    try:
+        _, status = await call.job({"group": [{"type": "Threat", "name": "n", "xid": "x"}]})
+        after = gc.isenabled()
+    finally:
+        gc.enable()
+
+    assert status["successCount"] == 1
+    assert seen == [False]
+    assert after is collects

@@ -74,20 +74,20 @@ class Creator:
                 self._flush(connection)
                 self._give_up(part.section, position, str(error), xid_of(value))
             else:
-                self._collect(connection, entity)
+                if entity.hashes is not None:
+                    self._make_room(connection, entity.hashes)
+                elif entity.identity in self._names:
+                    self._flush(connection)
+                self._names.add(entity.identity)
+                self._ready.append(entity)
         self._flush(connection)
 
-    def _collect(self, connection: Connection, entity: Incoming) -> None:
-        if entity.hashes is not None:
-            names = {value.lower() for value in entity.hashes.values()}
-            if not self._names.isdisjoint(names):
-                self._flush(connection)
-            self._names |= names
-        else:
-            if entity.identity in self._names:
-                self._flush(connection)
-            self._names.add(entity.identity)
-        self._ready.append(entity)
+    def _make_room(self, connection: Connection, hashes: dict[str, str]) -> None:
+        """Write what was collected if a File shares a hash with any of it."""
+        names = [value.lower() for value in hashes.values()]
+        if not self._names.isdisjoint(names):
+            self._flush(connection)
+        self._names.update(names)
 
     def _flush(self, connection: Connection) -> None:
         """Match and write what was collected."""

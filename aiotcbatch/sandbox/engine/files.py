@@ -147,7 +147,8 @@ class FileMerger:
         favored = self._context.config.collision != "FavorExisting"
         result = {**existing, **incoming} if favored else {**incoming, **existing}
         hashes = {kind: result[kind] for kind in summaries.HASH_KINDS if kind in result}
-        plan.hashes += [(owner_id, value.lower(), primary.id) for value in hashes.values()]
+        for value in hashes.values():
+            plan.hashes += (owner_id, value.lower(), primary.id)
         entity.id = primary.id
         labels = self._writer.labels(plan, entity)
         summary = summaries.join(list(hashes.values()))

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from aiotcbatch.sandbox.catalog import Catalog
     from aiotcbatch.sandbox.vocabulary import IndicatorType
 
+    _Reader = Callable[[Incoming, Any, Catalog], None]
+
 __all__ = ["IndicatorReader"]
 
 INVALID = "0x1005"
@@ -58,8 +60,14 @@ class IndicatorReader:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._fields: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
-            kind.name: {**_FIELDS, **_OF_TYPE.get(kind.name, {})} for kind in catalog.indicators
+        #: What reads the fields of each type. Those that are not here are ignored.
+        self._readers: dict[str, dict[str, _Reader]] = {
+            kind.name: {
+                key: _stored(name, convert)
+                for key, (name, convert) in {**_FIELDS, **_OF_TYPE.get(kind.name, {})}.items()
+            }
+            | _OTHERS
+            for kind in catalog.indicators
         }
         self._checks = {kind.name: summaries.check_of(kind) for kind in catalog.indicators}
 
@@ -105,18 +113,14 @@ class IndicatorReader:
             MalformedError: A part of it has the wrong JSON shape.
         """
         entity = self._quickly(value, position) or self.identify(value, position)
-        fields = self._fields[entity.type]
+        reader_of = self._readers[entity.type].get
         catalog = self._catalog
         key = ""
         try:
             for key, given in value.items():
-                if given is None:
-                    continue
-                if key in _OTHERS:
-                    _OTHERS[key](entity, given, catalog)
-                elif key in fields:
-                    name, convert = fields[key]
-                    entity.fields[name] = convert(given)
+                reader = reader_of(key)
+                if reader is not None and given is not None:
+                    reader(entity, given, catalog)
         except ValueError:
             raise RefusedError(f"{entity.title} has an invalid {key}.", INVALID, key) from None
         return entity
@@ -212,6 +216,15 @@ def _named(value: dict[str, Any], names: tuple[str, ...]) -> list[str]:
     return [groups.plain(value.get(f"value{number}")) for number, _ in enumerate(names, 1)]
 
 
+def _stored(name: str, convert: Callable[[Any], Any]) -> _Reader:
+    """Make a reader of a field that is one value to store."""
+
+    def read(entity: Incoming, given: Any, _: Catalog) -> None:
+        entity.fields[name] = convert(given)
+
+    return read
+
+
 def _rating(entity: Incoming, given: Any, _: Catalog) -> None:
     entity.rating = given if type(given) is float else values.fraction(given)
     if not 0 <= entity.rating <= _BEST_RATING:
@@ -265,8 +278,8 @@ def _array(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-#: Fields that are more than one value to store, and what reads them. Others are ignored.
-_OTHERS: dict[str, Callable[[Incoming, Any, Catalog], None]] = {
+#: Fields that are more than one value to store, and what reads them.
+_OTHERS: dict[str, _Reader] = {
     "rating": _rating,
     "confidence": _confidence,
     "active": _active,

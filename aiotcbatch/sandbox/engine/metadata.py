@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -62,11 +63,21 @@ def tags(entity: Incoming, value: Any, _: Catalog) -> None:
             _lose(entity, "A tag requires a name.")
 
 
+@lru_cache(1024)
+def _known_label(name: str) -> Label:
+    """Make a label of which only the name was sent: the same few come with very many entities."""
+    return Label(name, None, None)
+
+
 def labels(entity: Incoming, value: Any, _: Catalog) -> None:
     """Read the security labels of an entity; whether they exist is looked up later."""
     entity.labels = []
     for element in _objects(value):
-        name = _text(element.get("name"))
+        name = element.get("name")
+        if name and type(name) is str and len(element) == 1:
+            entity.labels.append(_known_label(name))
+            continue
+        name = _text(name)
         if not name:
             _lose(entity, "A security label requires a name.")
             continue
@@ -83,27 +94,33 @@ def attributes(entity: Incoming, value: Any, catalog: Catalog) -> None:
     """Read the attributes of an entity and leave out those that its instance does not take."""
     kept = entity.attributes = entity.attributes or []
     types = catalog.attributes
-    for element in _objects(value):
-        name = element.get("type")
+    for element in value if type(value) is list else _objects(value):
+        if type(element) is not dict:
+            raise MalformedError(f"Not a JSON Object: {_shown(element)}")
+        get = element.get
+        name = get("type")
         kind = types.get(name) if type(name) is str else None
         if kind is None:
             _lose(entity, f"The requested attribute type was not found: {_text(name)}")
             continue
-        text = element.get("value")
+        text = get("value")
         if type(text) is not str:
             text = _text(text)
-        problem = _unfit(kind, text)
-        if problem:
-            _lose(entity, problem)
-            continue
+        if not 0 < len(text) <= kind.max_size or kind.choices:
+            problem = _unfit(kind, text)
+            if problem:
+                _lose(entity, problem)
+                continue
+        shown, pinned = get("displayed"), get("pinned")
+        source, marked = get("source"), get("securityLabel")
         kept.append(
             Attribute(
                 kind.name,
                 text,
-                kind.name in SHOWN_TYPES and _truth(element.get("displayed")),
-                _truth(element.get("pinned")),
-                _text(element.get("source")) or None,
-                _label_names(element.get("securityLabel")),
+                bool(shown) and kind.name in SHOWN_TYPES and (shown is True or _truth(shown)),
+                bool(pinned) and _truth(pinned),
+                None if source is None else _text(source) or None,
+                None if marked is None else _label_names(marked),
             )
         )
 

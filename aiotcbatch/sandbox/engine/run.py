@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.sandbox.engine.associations import Joiner, Resolver
@@ -115,6 +116,9 @@ class Run:
             How many were done. When there is nothing left, `over` is true.
         """
         done = 0
+        # Nothing that a step makes is in circles: to look for some took a sixth of its time.
+        collects = gc.isenabled()
+        gc.disable()
         try:
             if not self._read:
                 done = self._advance(connection, limit, now)
@@ -125,6 +129,9 @@ class Run:
         except StopError:
             self._creator.linked.clear()
             self.job.position = ALL_DONE
+        finally:
+            if collects:
+                gc.enable()
         jobs.add_errors(connection, self.job.id, self._report.taken())
         jobs.save(connection, self.job)
         return done

@@ -22,22 +22,28 @@ __all__ = ["Plan", "Writer"]
 
 @dataclass(slots=True)
 class Plan:
-    """The rows that a set of entities comes down to, gathered before any is written."""
+    """
+    The rows that a set of entities comes down to, gathered before any is written.
+
+    Of what is inserted in great numbers, which are the fields of type ``list[Any]``, the values of
+    all rows stand one behind the other: there are five rows for an entity, and each would be a
+    tuple to make and to take apart.
+    """
 
     connection: Connection
-    new: list[tuple[Any, ...]] = field(default_factory=list)
+    new: list[Any] = field(default_factory=list)
     changed: list[tuple[Any, ...]] = field(default_factory=list)
     renamed: list[tuple[str, str, int]] = field(default_factory=list)
-    attributes: list[tuple[Any, ...]] = field(default_factory=list)
+    attributes: list[Any] = field(default_factory=list)
     attributes_cleared: list[int] = field(default_factory=list)
     types_cleared: list[tuple[int, str]] = field(default_factory=list)
     hidden: list[tuple[int, str]] = field(default_factory=list)
-    tags: list[tuple[int, int]] = field(default_factory=list)
+    tags: list[Any] = field(default_factory=list)
     tags_cleared: list[int] = field(default_factory=list)
-    labels: list[tuple[int, int]] = field(default_factory=list)
+    labels: list[Any] = field(default_factory=list)
     labels_cleared: list[int] = field(default_factory=list)
     occurrences: list[tuple[Any, ...]] = field(default_factory=list)
-    hashes: list[tuple[int, str, int]] = field(default_factory=list)
+    hashes: list[Any] = field(default_factory=list)
 
     def carry_out(self) -> None:
         """Write it all; what is cleared goes before what is added."""
@@ -51,12 +57,12 @@ class Plan:
         table.insert_attributes(connection, self.attributes)
         table.insert_occurrences(connection, self.occurrences)
         table.insert_hashes(connection, self.hashes)
-        for kind, cleared, rows in (
+        for kind, cleared, values in (
             ("tag", self.tags_cleared, self.tags),
             ("label", self.labels_cleared, self.labels),
         ):
             table.unlink_names(connection, kind, cleared)
-            table.link_names(connection, kind, rows)
+            table.link_names(connection, kind, values)
 
 
 class Writer:
@@ -90,7 +96,9 @@ class Writer:
         names = self._store.labels
         ids: list[int] = []
         for label in entity.labels:
-            known = names.find(plan.connection, self._owner_id, label.name)
+            known = names.known.get((self._owner_id, label.name))
+            if known is None:
+                known = names.find(plan.connection, self._owner_id, label.name)
             if known is not None:
                 ids.append(known)
             elif label.description and label.color:
@@ -115,27 +123,25 @@ class Writer:
     ) -> None:
         """Plan a new entity."""
         kind = "G" if entity.section == "group" else "I"
-        active = None if kind == "G" else entity.active is not False
-        plan.new.append(
-            (
-                entity_id,
-                self._owner_id,
-                entity.identity,
-                kind,
-                entity.type,
-                entity.xid,
-                entity.summary,
-                entity.rating,
-                entity.confidence,
-                active,
-                orjson.dumps(entity.fields).decode() if entity.fields else "{}",
-                now,
-                now,
-            )
+        active = table.NO_NUMBER if kind == "G" else 0 if entity.active is False else 1
+        plan.new += (
+            entity_id,
+            self._owner_id,
+            entity.identity,
+            kind,
+            entity.type,
+            entity.xid or table.NO_TEXT,
+            entity.summary,
+            table.NO_NUMBER if entity.rating is None else entity.rating,
+            table.NO_NUMBER if entity.confidence is None else entity.confidence,
+            active,
+            orjson.dumps(entity.fields).decode() if entity.fields else "{}",
+            now,
+            now,
         )
         if entity.hashes:
             for value in entity.hashes.values():
-                plan.hashes.append((self._owner_id, value.lower(), entity_id))
+                plan.hashes += (self._owner_id, value.lower(), entity_id)
         self._add(plan, entity, entity_id, labels, now)
 
     def change(
@@ -161,16 +167,16 @@ class Writer:
 
     def overwrite(self, plan: Plan, entity: Incoming, found: Found, now: float) -> None:
         """Plan new values for the fields of an entity that exists; Files keep their hashes."""
-        fields = None
+        fields = table.NO_TEXT
         if entity.fields:
             fields = orjson.dumps({**orjson.loads(found.fields), **entity.fields}).decode()
         plan.changed.append(
             (
-                entity.summary if entity.hashes is None else None,
-                entity.xid,
-                entity.rating,
-                entity.confidence,
-                entity.active,
+                entity.summary if entity.hashes is None else table.NO_TEXT,
+                entity.xid or table.NO_TEXT,
+                table.NO_NUMBER if entity.rating is None else entity.rating,
+                table.NO_NUMBER if entity.confidence is None else entity.confidence,
+                table.NO_NUMBER if entity.active is None else int(entity.active),
                 fields,
                 now,
                 found.id,
@@ -182,12 +188,11 @@ class Writer:
     ) -> None:
         """Plan what hangs on an entity that exists, under the write types."""
         self._clear_attributes(plan, entity, entity_id)
-        for kind, sent, cleared in (
-            (self._config.tags, entity.tags, plan.tags_cleared),
-            (self._config.labels, labels, plan.labels_cleared),
-        ):
-            if kind == "Replace" and (sent is not None or self._absent_clears):
-                cleared.append(entity_id)
+        config, absent_clears = self._config, self._absent_clears
+        if config.tags == "Replace" and (entity.tags is not None or absent_clears):
+            plan.tags_cleared.append(entity_id)
+        if config.labels == "Replace" and (labels is not None or absent_clears):
+            plan.labels_cleared.append(entity_id)
         self._add(plan, entity, entity_id, labels, now)
 
     def _clear_attributes(self, plan: Plan, entity: Incoming, entity_id: int) -> None:
@@ -208,16 +213,26 @@ class Writer:
             if len(sent) > 1:
                 sent = _one_shown(sent)
             for one in sent:
-                plan.attributes.append((entity_id, *one, now))
+                kind, value, shown, pinned, source, marked = one
+                plan.attributes += (
+                    entity_id,
+                    kind,
+                    value,
+                    1 if shown else 0,
+                    1 if pinned else 0,
+                    source or table.NO_TEXT,
+                    marked or table.NO_TEXT,
+                    now,
+                )
         if entity.tags:
             tags, owner_id = self._store.tags, self._owner_id
             for name in entity.tags:
                 known = tags.known.get((owner_id, name))
                 if known is None:
                     known = tags.tag(plan.connection, owner_id, name)
-                plan.tags.append((entity_id, known))
-        if labels:
-            plan.labels.extend([(entity_id, label) for label in labels])
+                plan.tags += (entity_id, known)
+        for label in labels or ():
+            plan.labels += (entity_id, label)
         if entity.occurrences:
             plan.occurrences.extend([(entity_id, *one) for one in entity.occurrences])
 
