@@ -18,7 +18,7 @@ import anyio
 from aiotcbatch.collecting import raw
 from aiotcbatch.collecting.buffer import Buffer
 from aiotcbatch.collecting.chunk import FRAME_BYTES, Chunk, cut_chunk
-from aiotcbatch.collecting.plain import plain_group, plain_indicator
+from aiotcbatch.collecting.plain import GROUPS, INDICATORS, plain
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.shelf import GroupShelf, IndicatorShelf, LinkRules
 from aiotcbatch.collecting.spool import Spool
@@ -260,7 +260,7 @@ class Builder:
         if self._closed:
             self._refuse_closed()
         shelf, content = self._groups, None
-        data = plain_group(group) if self._validate else None
+        data = plain(group, GROUPS, "name") if self._validate else None
         if data is None:
             data, content = raw.group(group, validate=self._validate)
         xid = data["xid"]
@@ -305,7 +305,7 @@ class Builder:
         if self._closed:
             self._refuse_closed()
         shelf = self._indicators
-        data = plain_indicator(indicator) if self._validate else None
+        data = plain(indicator, INDICATORS, "summary") if self._validate else None
         if data is None:
             data = raw.indicator(indicator, self.indicator_type, validate=self._validate)
         xid = data["xid"]
@@ -490,7 +490,9 @@ class Builder:
             indicator = self._same(cls, known, kind, summary)
             data = indicator.data
         if rating is not None:
-            if rating.__class__ is not float or not 0.0 < rating <= MAX_RATING:
+            if rating.__class__ is int and 0 < rating <= MAX_RATING:
+                rating = float(rating)
+            elif rating.__class__ is not float or not 0.0 < rating <= MAX_RATING:
                 rating = indicator.checked(values.rating, rating, "rating")
             data["rating"] = rating
         if confidence is not None:
