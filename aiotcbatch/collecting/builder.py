@@ -70,7 +70,8 @@ class Builder:
         max_bytes_per_job: Bytes of one job's document at most.
         memory_limit: Bytes of encoded entities that are held in memory at most; what is more
             goes to a temporary file at ``drain()``. Beside it, an entity that is open takes
-            about 1 kB until then, and one that is encoded 30 to 50 bytes to be found again.
+            about 1 kB until then, and one that is encoded 90 bytes to be found again, up to this
+            limit, and 24 to 48 beyond it.
         spool_directory: Where that file is made; None for the system's place.
         indicator_types: The names of the types that the instance knows, and how many values
             each has, or the labels of these; None if they are not known.
@@ -572,6 +573,10 @@ class Builder:
         for buffer in buffers:
             if excess > 0:
                 excess -= await buffer.spill(self._spool, excess)
+        excess = sum(buffer.index_bytes for buffer in buffers) - self._memory_limit
+        for buffer in buffers:
+            if excess > 0:
+                excess -= await buffer.compact(excess)
 
     def _cut(self, server_limit: int | None = None) -> Chunk | None:
         """

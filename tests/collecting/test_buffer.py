@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import hypothesis.strategies as st
@@ -13,14 +14,17 @@ from aiotcbatch.collecting import buffer as buffer_module
 from aiotcbatch.collecting.buffer import Buffer, xid_of
 from aiotcbatch.collecting.contents import FileItem
 from aiotcbatch.collecting.group_buffer import GroupBuffer
-from aiotcbatch.collecting.segments import Cut, encode
+from aiotcbatch.collecting.segments import Cut, encode, loaded
+from aiotcbatch.collecting.spool import Spool
 
 XIDS = st.sampled_from([f"x{number}" for number in range(12)])
 
 
 def decoded(cut: Cut) -> list[dict[str, Any]]:
     """Read the records of a cut back."""
-    return [data for piece in cut.slices for data in orjson.loads(b"[" + bytes(piece) + b"]")]
+    return [
+        data for piece in cut.slices for data in orjson.loads(b"[" + bytes(loaded(piece)) + b"]")
+    ]
 
 
 class BufferMachine(RuleBasedStateMachine):
@@ -32,10 +36,28 @@ class BufferMachine(RuleBasedStateMachine):
         self.patch.setattr(buffer_module, "SEGMENT_BYTES", segment_bytes)
         self.buffer = Buffer(xid_of)
         self.model: dict[str, dict[str, Any]] = {}
+        self.spool = Spool()
+        self.runner = asyncio.Runner()
 
     def teardown(self) -> None:
         if hasattr(self, "patch"):
             self.patch.undo()
+            self.runner.close()
+
+    @rule(nbytes=st.integers(1, 300))
+    def spill(self, nbytes: int) -> None:
+        before = self.buffer.memory_bytes
+        moved = self.runner.run(self.buffer.spill(self.spool, nbytes))
+
+        assert moved <= before
+        assert self.buffer.memory_bytes == 0 or moved >= nbytes
+
+    @rule(nbytes=st.integers(1, 300))
+    def compact(self, nbytes: int) -> None:
+        before = self.buffer.index_bytes
+        given_back = self.runner.run(self.buffer.compact(nbytes))
+
+        assert self.buffer.index_bytes == before - given_back
 
     @rule(xid=XIDS, size=st.integers(0, 30))
     def add(self, xid: str, size: int) -> None:

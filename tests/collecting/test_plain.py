@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiotcbatch.collecting import plain, raw
-from aiotcbatch.collecting.plain import GROUPS, INDICATORS
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.entities.indicator import Address
 from aiotcbatch.errors import SealedError, ValidationError
@@ -87,7 +86,7 @@ def test_an_indicator_it_takes_is_what_the_other_makes(
     """What the fast way takes, the thorough one takes too, and makes the same of it."""
     given_dict = indicator | fields
     before = repr(given_dict)
-    found = plain.plain(given_dict, INDICATORS, "summary")
+    found = plain.plain(given_dict, plain.INDICATORS, "summary")
 
     assert repr(given_dict) == before
     if found is not None:
@@ -99,7 +98,7 @@ def test_a_group_it_takes_needs_no_change(group: dict[str, Any], fields: dict[st
     """What the fast way takes, the thorough one takes too, and as it is, with nothing to upload."""
     given_dict = group | fields
 
-    if plain.plain(given_dict, GROUPS, "name") is not None:
+    if plain.plain(given_dict, plain.GROUPS, "name") is not None:
         found, content = raw.group(given_dict)
         assert same(found, given_dict)
         assert content is None
@@ -126,7 +125,7 @@ def test_a_group_it_takes_needs_no_change(group: dict[str, Any], fields: dict[st
 )
 def test_what_feeds_send_is_taken(indicator: dict[str, Any]) -> None:
     """The fast way is taken where it matters."""
-    assert plain.plain(indicator, INDICATORS, "summary") is not None
+    assert plain.plain(indicator, plain.INDICATORS, "summary") is not None
 
 
 async def test_a_group_that_lacks_something_waits_for_it() -> None:
@@ -151,7 +150,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(100):
         tag = {"name": f"tag {number}"}
         indicator = {"type": "Address", "summary": "1.2.3.4", "xid": "x", "tag": [tag]}
-        assert plain.plain(indicator, INDICATORS, "summary") is not None
+        assert plain.plain(indicator, plain.INDICATORS, "summary") is not None
 
     assert len(plain._FAMILIAR) <= 10
 
