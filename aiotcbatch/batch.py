@@ -181,6 +181,9 @@ class Batch(StepByStep, Retrying):
             self._closed = False
             self._recorder = self._steps.recorder = resumed.recorder
             self._backlog.pending += resumed.jobs
+            for held in resumed.held:  # a batch waits for no group
+                self.add_association(held.association)
+                self._associations.drop_aside(held.place)
         return self
 
     async def drain(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope
@@ -10,6 +10,7 @@ from anyio.lowlevel import checkpoint
 
 from aiotcbatch.collecting.chunk import Chunk
 from aiotcbatch.collecting.contents import FileItem
+from aiotcbatch.collecting.held import HeldLink
 from aiotcbatch.collecting.segments import Cut, loaded
 from aiotcbatch.errors import JobError
 from aiotcbatch.journal import Journal, Kind, Run, Segment
@@ -176,7 +177,7 @@ class Keeper:
 
     async def restore(
         self, recorder: JournalRecorder, ask: Callable[[str], FileContent | None] | None
-    ) -> list[Job]:
+    ) -> Resumed:
         """
         Take up what the journal has.
 
@@ -186,12 +187,13 @@ class Keeper:
                 it was a callable or an open file; gives it, or None.
 
         Returns:
-            The jobs that were begun.
+            What is not in the buffers again.
 
         Raises:
             JournalDamagedError: When the journal is not as it was written.
         """
         restored = await self._journal.load()
+        resumed = Resumed(self._journal, self, recorder)
         files = {file.place: file for file in restored.files}
         for segment in restored.segments:
             records: dict[int, dict[str, Any]] = {}
@@ -199,7 +201,10 @@ class Keeper:
                 records.update(enumerate(decoded, first))
             held = self._buffers[segment.kind]
             held.begin_at(segment.first)
-            if records:
+            if segment.kind is Kind.ASSOCIATION and segment.refers:
+                links = (HeldLink.of_record(data, place) for place, data in records.items())
+                resumed.held.extend(links)
+            elif records:
                 held.restore(
                     segment.first,
                     segment.starts,
@@ -214,10 +219,12 @@ class Keeper:
                     item = None if file is None else _item(file, ask)
                     links = data.get("associatedGroupXid", ())
                     self._groups.mark(place, data["xid"], links, item)
+                    resumed.groups.append(data["xid"])
         for kind, held in self._buffers.items():
             held.begin_at(restored.next_place(kind))
             held.track()
-        return [self._job(restored, job, recorder, ask) for job in restored.jobs]
+        resumed.jobs += [self._job(restored, job, recorder, ask) for job in restored.jobs]
+        return resumed
 
     def _job(
         self,
@@ -297,7 +304,11 @@ class Resumed:
     keeper: Keeper
     recorder: JournalRecorder
     #: The jobs that were begun, in their order.
-    jobs: list[Job]
+    jobs: list[Job] = field(default_factory=list)
+    #: The xids of groups that wait.
+    groups: list[str] = field(default_factory=list)
+    #: Links that wait for groups which have not come.
+    held: list[HeldLink] = field(default_factory=list)
 
 
 async def resume(
@@ -324,9 +335,8 @@ async def resume(
     try:
         keeper = Keeper(journal, *buffers)
         recorder = JournalRecorder(journal, keeper)
-        jobs = await keeper.restore(recorder, ask)
+        return await keeper.restore(recorder, ask)
     except BaseException:
         with CancelScope(shield=True):
             await journal.aclose()
         raise
-    return Resumed(journal, keeper, recorder, jobs)

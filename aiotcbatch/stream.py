@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import anyio
 
 from aiotcbatch.collecting.builder import encoded_source
-from aiotcbatch.collecting.held import HeldLinks
+from aiotcbatch.collecting.held import HeldLink, HeldLinks
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.entities.metadata import Association
@@ -252,6 +252,10 @@ class Stream(TypedBuilder, Retrying):
         self._closed = False
         self._recorder = resumed.recorder
         self._pipeline = self._new_pipeline(self._next_jobs(), recorder=resumed.recorder)
+        for xid in resumed.groups:
+            self._links.came(xid)
+        for held in resumed.held:
+            self._links.hold_again(held.xid, held.association, held.place)
         for job in resumed.jobs:
             self._sending[job] = 0  # its records are on disk
             self._again.append(job)
@@ -412,10 +416,10 @@ class Stream(TypedBuilder, Retrying):
     def _is_open(self, xid: str) -> bool:
         return self._groups.is_open(xid)
 
-    def _set_aside(self, association: Association) -> int | None:
+    def _set_aside(self, xid: str, association: Association) -> int | None:
         if self._keeper is None:
             return None
-        return self._associations.set_aside(encode(association.data))
+        return self._associations.set_aside(encode(HeldLink.record(xid, association)))
 
     def _drop_aside(self, place: int) -> None:
         self._associations.drop_aside(place)

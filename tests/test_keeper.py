@@ -281,6 +281,87 @@ async def test_a_drain_that_runs_out_of_time_is_over(
         assert (await batch.submit()).success_count == 1
 
 
+@pytest.mark.parametrize("end", [1, 2])
+async def test_links_that_were_held_wait_again(
+    client: Client, sandbox: Sandbox, path: pathlib.Path, end: int
+) -> None:
+    """Who goes on holds them until their group comes, also where the other end is gone long ago."""
+    ends = {f"ref_{end}": "late", f"ref_{3 - end}": "early"}
+    with pytest.raises(ZeroDivisionError):
+        async with client.stream(OWNER, journal=path, linger=0) as stream:
+            stream.campaign("early", xid="early").association("late")
+            stream.address("1.2.3.4").association("late")
+            stream.add_association(**ends)
+            await stream.flush()
+            raise ZeroDivisionError
+    first = len(sandbox.jobs)
+
+    async with client.stream(OWNER, journal=path, linger=0) as stream:
+        assert stream.statistics().held_links == 3
+        stream.address("1.2.3.5")
+        await stream.flush()
+        assert (len(sandbox.jobs), stream.statistics().held_links) == (first + 1, 3)
+        stream.adversary("late", "late")
+        await stream.flush()
+        assert stream.statistics().held_links == 0
+
+    assert stream.status.error_association_count == 0
+    linked = [entity for entity in sandbox.entities() if entity.summary == "late"]
+    assert len(linked[0].associations) == 2
+    assert not await Path(path).exists()
+
+
+async def test_a_batch_makes_links_that_were_held(
+    client: Client, sandbox: Sandbox, path: pathlib.Path
+) -> None:
+    """It waits for no group: they go with its first submit, once, and the journal is gone."""
+    with pytest.raises(ZeroDivisionError):
+        async with client.stream(OWNER, journal=path, linger=1000) as stream:
+            stream.campaign("early", xid="early").association("late")
+            await stream.drain()
+            raise ZeroDivisionError
+    async with client.batch(OWNER, journal=path) as batch:
+        assert batch.association_len == 1
+        batch.adversary("late", "late")
+        status = await batch.submit()
+
+    assert (status.success_count, status.success_association_count) == (2, 1)
+    assert not await Path(path).exists()
+
+
+async def test_a_lost_job_names_its_entities(
+    client: Client, sandbox: Sandbox, path: pathlib.Path
+) -> None:
+    """With Append, what became of it is not known: so each is told of, when all else is gone."""
+    sandbox.faults.add("create_and_upload", Reset(after_done=True), times=1)
+    async with client.batch(
+        OWNER, attribute_write_type="Append", create_and_upload=True, journal=path
+    ) as batch:
+        batch.adversary("a", "a", source="actors.csv:2")
+        batch.address("1.2.3.4", xid="i")
+        status = await batch.submit(halt_on_error=False)
+
+    assert not await Path(path).exists()
+    assert [(one.xid, one.state, one.source) for one in status.outcomes] == [
+        ("a", "unknown", "actors.csv:2"),
+        ("i", "unknown", None),
+    ]
+
+
+async def test_a_link_to_a_group_that_waits_is_not_held(client: Client, path: pathlib.Path) -> None:
+    """A group that was drained before the journal was opened again has come."""
+    with pytest.raises(ZeroDivisionError):
+        async with client.stream(OWNER, journal=path, linger=1000) as stream:
+            stream.adversary("a", "a")
+            await stream.drain()
+            raise ZeroDivisionError
+    async with client.stream(OWNER, journal=path, linger=1000) as stream:
+        stream.address("1.2.3.4").association("a")
+        await stream.drain()
+
+        assert stream.statistics().held_links == 0
+
+
 async def test_it_is_opened_once(client: Client, path: pathlib.Path) -> None:
     """A second one is refused at once, and nothing happens to the first."""
     async with client.batch(OWNER, journal=path) as batch:

@@ -364,6 +364,8 @@ class Buffer:
         segment = Segment(self._first)
         segment.records.append(record)
         segment.hashes.append(0)
+        # It is a link that waits for a group, or a group of a circle. Of other links it is False.
+        segment.refers = True
         segment.close()
         self._begin_segment(segment.first + 1)
         if self._unkept is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.collecting.shelf import LinkRules
@@ -11,7 +12,30 @@ from aiotcbatch.entities.metadata import Association
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["HeldLinks"]
+__all__ = ["HeldLink", "HeldLinks"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLink:
+    """A link that a journal has set aside."""
+
+    #: The group that it waits for.
+    xid: str
+    association: Association
+    #: Where it is in the journal.
+    place: int
+
+    @staticmethod
+    def record(xid: str, association: Association) -> dict[str, Any]:
+        """Give the wire dict of a link, the end that it waits for first: so it is told later."""
+        data = association.data
+        end = next(name for name in ("ref_1", "ref_2") if data.get(name) == xid)
+        return {end: xid, **data}
+
+    @classmethod
+    def of_record(cls, data: Mapping[str, Any], place: int) -> HeldLink:
+        """Read such a dict back."""
+        return cls(data[next(iter(data))], Association.from_dict(data), place)
 
 
 class HeldLinks(LinkRules):
@@ -24,7 +48,8 @@ class HeldLinks(LinkRules):
     Args:
         is_open: Tells whether a group is open, so that it is known after this drain().
         add: Called with the associations that were held for a group, when it has come.
-        set_aside: Keeps an association in the journal meanwhile; gives its place there.
+        set_aside: Keeps an association in the journal meanwhile, with the xid that it waits for;
+            gives its place there.
         drop_aside: Called with that place, when it is held no more.
     """
 
@@ -32,7 +57,7 @@ class HeldLinks(LinkRules):
         self,
         is_open: Callable[[str], bool],
         add: Callable[[Association], object],
-        set_aside: Callable[[Association], int | None],
+        set_aside: Callable[[str, Association], int | None],
         drop_aside: Callable[[int], None],
     ) -> None:
         self._is_open = is_open
@@ -57,8 +82,21 @@ class HeldLinks(LinkRules):
 
     def hold(self, xid: str, association: Association) -> None:
         """Hold a link until a group comes."""
-        held = (association, self._set_aside(association))
-        self._held.setdefault(xid, []).append(held)
+        self._held.setdefault(xid, []).append((association, self._set_aside(xid, association)))
+
+    def hold_again(self, xid: str, association: Association, place: int) -> None:
+        """
+        Hold a link that the journal has set aside.
+
+        Args:
+            xid: The group that it waits for.
+            association: The link. If it waits for its second end, the first one has come.
+            place: Where it is in the journal.
+        """
+        first = association.group_xid(1)
+        if first is not None and first != xid:
+            self.came(first)
+        self._held.setdefault(xid, []).append((association, place))
 
     def release(self) -> Iterator[Association]:
         """Give back all that is held: what they point to is on the server, or nowhere."""
