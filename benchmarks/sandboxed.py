@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CONFIG = {"owner": "MyOrg", "action": "Create", "version": "V2"}
 #: Seconds between two looks at a job.
-_PERIOD = 0.01
+_PERIOD = 0.05
 
 
 async def work(number: int, per_job: int) -> dict[str, Any]:

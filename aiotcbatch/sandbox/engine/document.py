@@ -21,6 +21,8 @@ __all__ = ["Document", "DocumentError", "Part"]
 
 SECTIONS = ("group", "indicator", "association")
 
+#: What may be half of a pair; orjson takes whole pairs only, and cleans nothing.
+_SURROGATE = re.compile(r"\\u[dD]")
 _SPACE = re.compile(r"[ \t\r\n]*")
 #: Bodies are looked through by pieces of so many bytes; meanwhile no other thread runs.
 _PIECE = 1 << 20
@@ -81,7 +83,6 @@ class Document:
         self._out = 0
         self._path = "$"
         self._version = version
-        self._scrub = any(b"\\ud" in part or b"\\uD" in part for part in _parts(body, 2))
         self._limit = 1
         self._seam = ("", 0)
         self._alone = 0
@@ -208,8 +209,10 @@ class Document:
         if self._seam[0] and self._at >= self._alone and self._block(values):
             return True
         self._path = f"{prefix}{first + len(values)}]"
+        start = self._at
         value = self._value()
-        values.append(_clean(value) if self._scrub else value)
+        alone = _SURROGATE.search(self._text, start, self._at)
+        values.append(value if alone is None else _clean(value))
         self._path = f"{prefix}{first + len(values)}]"
         end = self._at
         more = self._goes_on()
@@ -307,9 +310,9 @@ def _decoded(body: bytes) -> str:
     return "".join(codecs.iterdecode(_parts(body), "utf-8", "replace"))
 
 
-def _parts(body: bytes, overlap: int = 0) -> Iterator[bytes]:
+def _parts(body: bytes) -> Iterator[bytes]:
     for start in range(0, len(body), _PIECE):
-        yield body[start : start + _PIECE + overlap]
+        yield body[start : start + _PIECE]
 
 
 def _clean(value: Any) -> Any:
