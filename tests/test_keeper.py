@@ -6,6 +6,7 @@ import asyncio
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from anyio import Path
 from anyio.lowlevel import checkpoint
@@ -18,6 +19,7 @@ from aiotcbatch.errors import (
     JournalLockedError,
     SealedError,
     UsageError,
+    ValidationError,
 )
 from aiotcbatch.journal import Journal, export
 from aiotcbatch.journal.file import JournalFile
@@ -180,6 +182,23 @@ async def test_what_is_continued_is_there_once(
     tags = [tag["name"] for tag in job.document["group"][0]["tag"]]
     assert tags == ["first", "second", "third"]
     assert not await Path(path).exists()
+
+
+async def test_what_is_changed_is_kept_as_it_was_until_it_is_drained(
+    client: Client, path: pathlib.Path
+) -> None:
+    """A change that drain() refuses takes nothing from the journal; nor does one that is left."""
+    async with client.batch(OWNER, journal=path, max_bytes_per_job=300) as batch:
+        batch.adversary("a", "a").tag("first")
+        batch.host("b.example.com", xid="b").tag("first")
+        await batch.drain()
+        batch.adversary("a", "a").attribute("Description", "large" * 100)
+        with pytest.raises(ValidationError):
+            await batch.drain()
+        batch.host("b.example.com", xid="b").tag("left")
+
+    lines = [orjson.loads(line) for line in await asyncio.to_thread(list, export(path))]
+    assert [line["entity"]["tag"] for line in lines] == [[{"name": "first"}]] * 2
 
 
 async def test_contents_that_cannot_be_kept_are_asked_for(

@@ -60,6 +60,11 @@ class Buffer:
         #: What the journal does not have yet; None if there is no journal.
         self._unkept: list[Segment] | None = None
         self._unkept_gone: list[int] = []
+        #: The journal has, or is given, what stands before this place.
+        self._handed_until = 0
+        #: The places of records that it has and that were taken out to be changed, by key: it
+        #: is to have the new ones when it forgets these.
+        self._reopened: dict[str, int] = {}
         #: The encoded sources of records that are to be put in, or were taken out, by key.
         self.sources: dict[Any, bytes] = {}
         self._begin_segment(0)
@@ -266,10 +271,19 @@ class Buffer:
         else:
             segment.gone.add(at)
             self._forget(segment, 1, segment.nbytes(at, at + 1))
-        if self._unkept is not None:
-            self._unkept_gone.append(segment.first + at)
-        self._removed(key, segment.first + at)
+        place = segment.first + at
+        if place < self._handed_until:
+            self._reopened[key] = place
+        elif self._unkept is not None:
+            self._unkept_gone.append(place)
+        self._removed(key, place)
         return data
+
+    def dropped(self, key: str) -> None:
+        """Note that a record that was taken out does not come again."""
+        place = self._reopened.pop(key, None)
+        if place is not None:
+            self._unkept_gone.append(place)
 
     def _removed(self, key: str, place: int) -> None:
         """Forget what else is known of a record that was taken out."""
@@ -338,13 +352,16 @@ class Buffer:
     def track(self) -> None:
         """Take from now on only what the journal has; all that is there it has."""
         self._unkept = []
-        self._kept_until = self._next_place
+        self._kept_until = self._handed_until = self._next_place
 
     def unkept(self) -> tuple[list[Segment], list[int]]:
         """Give the segments, and the places of removed records, that the journal lacks."""
         self._close_segment()
-        segments, gone = self._unkept or [], self._unkept_gone
+        changed = [key for key in self._reopened if key in self]
+        gone = self._unkept_gone + [self._reopened.pop(key) for key in changed]
+        segments = self._unkept or []
         self._unkept, self._unkept_gone = [], []
+        self._handed_until = self._next_place
         return segments, gone
 
     def kept(self, segments: list[Segment]) -> None:

@@ -161,6 +161,7 @@ class Shelf(ABC, Generic[E]):
         found.seal()
         self.open.pop(xid, None)
         self.buffer.sources.pop(xid, None)
+        self.buffer.dropped(xid)
         return True
 
     async def drain(self) -> list[ValidationError]:

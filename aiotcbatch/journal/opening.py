@@ -178,8 +178,10 @@ def make(path: Path, owner: str, settings: Mapping[str, Any]) -> None:
 
 def connect(path: Path) -> Connection:
     """Open a journal for writing."""
+    # psow=0: a disk that loses its power while it writes may spoil what is in the same sector, so
+    # each commit fills its last one up. Source: SQLite, "Powersafe Overwrite".
     db = sqlite3.connect(
-        f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+        f"{path.as_uri()}?mode=rw&psow=0", uri=True, isolation_level=None, check_same_thread=False
     )
     try:
         if path.stat().st_mode & 0o077:

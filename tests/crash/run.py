@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import signal
 import sys
@@ -130,7 +131,7 @@ class Lives:
                         await anyio.sleep(self._rng.random() ** 2 * 0.3)
                         break
             with suppress(ProcessLookupError):  # it came to its end in the meantime
-                process.send_signal(signal.SIGKILL)
+                os.kill(process.pid, signal.SIGKILL)
             async for said, number in words(process):  # what it said before it died
                 self.account.heard(said, number)
             code = await process.wait()

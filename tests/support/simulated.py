@@ -71,7 +71,7 @@ class Simulated:
             raise ConnectionLostError("lost on the way there")
         if mishap == "503":
             raise error_for(_answer(503, {}), now=0)
-        content = await _read(body)
+        content = await read(body)
         if mishap == "forget":
             self._forget()
         answer = self._act(method, path, content)
@@ -186,7 +186,8 @@ def _too_large(limit: int) -> Answer:
     return Answer(400, headers, orjson.dumps(said), "http://simulated/api", "POST")
 
 
-async def _read(body: Any) -> bytes:
+async def read(body: Any) -> bytes:
+    """Read what is sent."""
     if body is None or isinstance(body, bytes):
         return body or b""
     return b"".join([bytes(block) async for block in body.blocks()])
