@@ -435,9 +435,8 @@ class Batch(StepByStep, Retrying):
     async def _told(self, jobs: Sequence[Job]) -> None:
         """Note that the caller knows of these jobs, who is given their results next."""
         with CancelScope(shield=True):
-            if self._resumed is not None:  # which forgets their documents
-                for job in jobs:
-                    await job.records.keep(self._spool)
+            if self._resumed is not None:
+                await self._keep_records(jobs)
             await self._recorder.told(jobs)
 
     def _standing(self, partial: BatchStatus) -> str:

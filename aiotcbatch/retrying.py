@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.collecting.builder import DRAIN_ENTITIES, Builder
 from aiotcbatch.dead_letters import Letter, read_letters, write_letters
-from aiotcbatch.errors import ConfigurationError, ValidationError
+from aiotcbatch.errors import AiotcbatchError, ConfigurationError, ValidationError
 from aiotcbatch.outcomes import Outcomes
 from aiotcbatch.results import BatchStatus
 from aiotcbatch.submitting.job import Job
@@ -132,6 +132,13 @@ class Retrying(Builder):
         if self._dead_letters is not None:
             for job in jobs:
                 await write_letters(self._dead_letters, job.result.outcomes.failed)
+
+    async def _keep_records(self, jobs: Iterable[Job]) -> None:
+        """Copy what outcomes are made of out of the journal, which is to forget it."""
+        for job in jobs:
+            # Where that cannot be, the job is done all the same: who asks for outcomes is told.
+            with suppress(AiotcbatchError, OSError):
+                await job.records.keep(self._spool)
 
     async def _give_up(self, jobs: Iterable[Job]) -> None:
         """Write down what is left of jobs, and what was drained, if it is to be."""

@@ -503,8 +503,8 @@ class Stream(TypedBuilder, Retrying):
             self._pipeline.wake()
             return
         await self._bury([job])
-        if self._resumed is not None:  # the journal is to forget its document
-            await job.records.keep(self._spool)
+        if self._resumed is not None:
+            await self._keep_records([job])
         status = job.result
         for name in COUNTS:
             self.status[name] += status.count(name)

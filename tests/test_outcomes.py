@@ -15,6 +15,7 @@ from aiotcbatch.collecting.recutting import Records
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.errors import (
     AccessDeniedError,
+    ClosedError,
     ConfigurationError,
     ConnectionLostError,
     UsageError,
@@ -115,6 +116,19 @@ class TestOfASubmit:
         assert next(status.outcomes.rejected).xid == "bad"
         assert [outcome.xid for outcome in status.outcomes.unprocessed] == ["behind", None]
 
+    async def test_of_one_that_breaks_its_job(self, place: Place) -> None:
+        """Where the culprit was found it is rejected, and all others are accepted."""
+        batch = place.batch(validate=False)
+        for number in range(20):
+            batch.address(f"10.0.0.{number}", source=number)
+        odd = {"type": "Host", "summary": "x.example.com", "xid": "odd", "tag": [{"name": {}}]}
+        batch.add_indicator(odd, source="odd")
+        status = await batch.submit()
+
+        assert counted(status) == {"accepted": 20, "rejected": 1}
+        assert [outcome.source for outcome in status.outcomes.rejected] == ["odd"]
+        assert {outcome.source for outcome in status.outcomes.accepted} == set(range(20))
+
     async def test_of_a_step_that_failed(self, place: Place) -> None:
         """What the server was not given is not processed, and what it may have is unknown."""
         batch = place.batch(owner="No Such Owner")
@@ -190,6 +204,27 @@ class TestOfASubmit:
             ("g-3", "accepted", None),
         ]
         assert counted(status) == {"accepted": 5, "rejected": 2}
+
+    async def test_what_a_journal_cannot_give(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where a document cannot be copied the job is done all the same, and who asks is told."""
+        path = tmp_path / "journal"
+        async with place.batch(journal=path) as batch:
+            fill(batch, 2)
+            await batch.drain()
+
+        async def full(*_: object) -> None:
+            raise OSError(28, "no space")
+
+        async with place.batch(journal=path) as batch:
+            monkeypatch.setattr(batch._spool, "write", full)
+            status = await batch.submit()
+
+        assert status.ok
+        assert counted(status) == {"accepted": 2}
+        with pytest.raises(ClosedError, match="is closed"):
+            list(status.outcomes)
 
     async def test_of_a_stream(self, place: Place) -> None:
         """The status of each job has them, and a link that was held back has its source."""
