@@ -104,8 +104,8 @@ class GroupBuffer(Buffer):
     def _removed(self, key: str, place: int) -> None:
         """Forget the links of a group; its file is taken back by `detach`."""
         self._marked.pop(place, None)
-        if self._links.pop(key, None) is not None:
-            self._planned_until = -1
+        self._links.pop(key, None)
+        self._planned_until = -1  # it may be planned, with links or without
 
     def take(self, max_count: int, max_bytes: int) -> Cut:
         """Cut off groups, none before one that it points to."""

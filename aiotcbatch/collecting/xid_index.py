@@ -37,7 +37,7 @@ class XidIndex:
         self._counts = [0] * _SHARDS
 
     def get(self, number: int) -> int | None:
-        """Look up the last place that was put for a hash."""
+        """Look up the latest place that was put for a hash."""
         number = number or 1
         hashes = self._hashes[number & SHARD_MASK]
         mask = len(hashes) - 1
@@ -51,7 +51,7 @@ class XidIndex:
         return None
 
     def put_all(self, numbers: Iterable[int], first: int) -> None:
-        """Put consecutive places, from first on, for some hashes."""
+        """Put consecutive places, from first on, for some hashes; of two the later place holds."""
         all_hashes, all_places, used = self._hashes, self._places, self._counts
         for place, given in enumerate(numbers, first):
             number = given or 1
@@ -67,6 +67,8 @@ class XidIndex:
             if there == 0:
                 hashes[slot] = number
                 used[shard] += 1
+            elif place < all_places[shard][slot]:
+                continue
             all_places[shard][slot] = place
 
     def _grow(self, shard: int) -> None:

@@ -177,3 +177,33 @@ def test_a_circle_that_fits_stays_whole() -> None:
     cuts = [[data["xid"] for data in decoded(groups.take(3, 10_000))] for _ in range(2)]
 
     assert cuts == [["single"], ["a", "b", "c"]]
+
+
+async def test_a_key_that_comes_again_is_found_in_its_last_segment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Making the index compact, the last segment first, does not bring back what was removed."""
+    monkeypatch.setattr(buffer_module, "SEGMENT_BYTES", 30)
+    held, spool = Buffer(xid_of), Spool()
+    for xid in ("again", "other", "again", "another"):
+        held.remove(xid)
+        held.add(xid, encode({"xid": xid}))
+    await held.spill(spool, 1_000)
+    await held.compact(1_000_000)
+
+    assert held.count == 3
+    assert held.remove("again") == {"xid": "again"}
+    assert "again" not in held
+
+
+def test_what_is_planned_may_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group without links that is taken out between two cuts is not looked for any more."""
+    monkeypatch.setattr(buffer_module, "SEGMENT_BYTES", 1)
+    held = GroupBuffer()
+    for xid, links in (("a", []), ("b", []), ("c", ["a"])):
+        data = {"xid": xid, "associatedGroupXid": links}
+        held.add_group(xid, encode(data), links, None)
+    assert held.take(1, 1_000).count == 1
+    held.remove("b")
+
+    assert [data["xid"] for data in decoded(held.take(2, 1_000))] == ["c"]
