@@ -103,7 +103,7 @@ class Stream(TypedBuilder, Retrying):
 
     A job is made when ``max_entities_per_job`` or ``max_bytes_per_job`` is reached, or ``linger``
     seconds after something was drained. ``drain()`` is where backpressure is felt: it waits while
-    more than ``memory_limit`` bytes are in memory.
+    more than ``memory_limit`` bytes are in memory, or still to be sent of what a journal had.
 
     Leaving the block normally drains, sends what is left, and waits until every job has ended.
     Leaving it by an exception or by cancellation ends everything at once: what is not on the
@@ -336,7 +336,7 @@ class Stream(TypedBuilder, Retrying):
         if self._since is None and self._buffered:
             self._since = self._clock.now()
         self._pipeline.wake()
-        while self.memory_bytes > self._memory_limit and self._failure is None:
+        while self._held_bytes > self._memory_limit and self._failure is None:
             await self._pipeline.changed()
 
     @asynccontextmanager
@@ -370,6 +370,13 @@ class Stream(TypedBuilder, Retrying):
         """Bytes of encoded entities in memory, those of jobs that have not ended included."""
         buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
         held = sum(buffer.memory_bytes for buffer in buffers)
+        return held + sum(self._sending.values())
+
+    @property
+    def _held_bytes(self) -> int:
+        """The same, with what was found in the journal, or that would grow with each restart."""
+        buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
+        held = sum(max(buffer.memory_bytes, buffer.nbytes) for buffer in buffers)
         return held + sum(self._sending.values())
 
     def statistics(self) -> StreamStatistics:

@@ -25,6 +25,7 @@ from aiotcbatch.transport.http import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from aiotcbatch.results import BatchStatus
 
@@ -283,6 +284,25 @@ class TestBackpressure:
                 gate.open.set()
 
         assert stream.status.success_count == 1000
+
+    async def test_drain_waits_for_what_a_journal_had(
+        self, make: Callable[..., Stream], tmp_path: Path
+    ) -> None:
+        """What earlier streams have left counts too, else it would grow with each of them."""
+        path = tmp_path / "journal.db"
+        with pytest.raises(ZeroDivisionError):
+            async with make(journal=path, linger=1000) as stream:
+                fill(stream, 1000)
+                await stream.drain()
+                raise ZeroDivisionError
+
+        async with make(journal=path, memory_limit=40_000) as stream:
+            fill(stream, 1, 1000)
+            await stream.drain()
+            pending = len(stream)
+
+        assert pending < 500
+        assert stream.status.success_count == 1001
 
     async def test_it_needs_its_block(self, make: Callable[..., Stream]) -> None:
         """Outside its block a stream cannot send, so drain() would wait for ever."""
