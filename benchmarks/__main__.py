@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results[name] = import_module(f"benchmarks.{name}").run(options)
         print(text(results[name]), flush=True)
         print(f"\n({name}: {time.perf_counter() - began:.0f} s)\n", flush=True)
-    if asked.out is not None:
-        _write(results, asked.out, _command(asked))
+        if asked.out is not None:  # what was measured is kept if the next one fails
+            _write(results, asked.out, _command(asked))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""The documents that the sandbox is measured with: a small mix of what feeds are made of."""
+"""The documents that the sandbox is measured with."""
 
 from __future__ import annotations
 
@@ -7,21 +7,38 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from benchmarks.load import address
+from benchmarks.load import address, as_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["document"]
+__all__ = ["MIXES"]
 
 #: One entity in so many is a group.
 GROUPS = 10
 _GROUP_TYPES = ("Adversary", "Campaign", "Incident", "Intrusion Set")
 
 
-def document(number: int, size: int) -> bytes:
+def feed(number: int, size: int) -> bytes:
     """
-    Write the document of a job.
+    Write the document of a job as the other benchmarks send it.
+
+    All are Addresses, with a rating, a confidence, an attribute, two tags and a security label.
+
+    Args:
+        number: Which job it is; documents of other numbers share no entity with it.
+        size: How many entities it has.
+
+    Returns:
+        The JSON, ready to be sent.
+    """
+    first = number * size
+    return orjson.dumps({"group": [], "indicator": [as_dict(first + i) for i in range(size)]})
+
+
+def mixed(number: int, size: int) -> bytes:
+    """
+    Write the document of a job with groups, links and several types.
 
     One entity in ten is a group, with an attribute, two tags, and a link to the group before it.
     The others are indicators, as many Addresses as Hosts, URLs and Files, with a rating, a
@@ -90,3 +107,6 @@ _KINDS: tuple[tuple[str, Callable[[int], str]], ...] = (
     ("URL", lambda number: f"https://host-{number}.bad.example.com/path?id={number}"),
     ("File", lambda number: sha256(b"%d" % number).hexdigest()),
 )
+
+#: What writes the document of a job, by the name of what is in it.
+MIXES: dict[str, Callable[[int, int], bytes]] = {"feed": feed, "mixed": mixed}

@@ -6,6 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import MEBI, Ratio, Result, Size, child, server
+from benchmarks.mix import MIXES
 
 if TYPE_CHECKING:
     from benchmarks.harness import Options
@@ -21,14 +22,17 @@ _LEFT = (4096.0, 1024.0)
 def run(options: Options) -> Result:
     """Run it."""
     number, per_job = options.pick((2, 100), (6, 5_000), (20, 5_000))
-    turns = options.pick(1, 3, 5)
+    turns = options.pick(1, 3, 3)
     bounds = _RATE if options.size >= Size.FULL else (None, None)
     rows: list[Row] = []
     rates: dict[str, float] = {}
-    for name, walls, cpus in (
-        *_engine(number, per_job, turns),
-        *_through_http(number, per_job, turns),
-    ):
+    timed = [
+        row
+        for mix in MIXES
+        for measure in (_engine, _through_http)
+        for row in measure(mix, number, per_job, turns)
+    ]
+    for name, walls, cpus in timed:
         entities = number * per_job
         rates[name] = entities / median(walls) / 1000
         rows.append(
@@ -54,12 +58,13 @@ def run(options: Options) -> Result:
     return Result(
         title="The sandbox",
         method=(
-            f"Jobs of {per_job:,}, of which one entity in ten is a group with an attribute, two "
-            "tags and a link to another group, and the others are Addresses, Hosts, URLs and "
-            "Files with an attribute, two tags, a label and two scores, one in ten of them with "
-            "a link to a group; each job comes twice, so that its entities are new and then "
-            "updated. Once the worker alone processes them; once another process sends what it "
-            "has prepared, three jobs at a time, to a sandbox that has `:memory:`."
+            f"Jobs of {per_job:,}. Those of a feed are what the other benchmarks send: Addresses "
+            "with an attribute, two tags, a label and two scores. Mixed ones have such Addresses, "
+            "Hosts, URLs and Files, one in ten with a link to a group, and one entity in ten is "
+            "a group with an attribute, two tags and a link to another group. Each job comes "
+            "twice, so that its entities are new and then updated. Once the worker alone "
+            "processes them; once another process sends what it has prepared, three jobs at a "
+            "time, to a sandbox that has `:memory:`."
         ),
         columns=("what", "entities", "wall time", "a second", "µs of processor time each"),
         rows=rows,
@@ -71,12 +76,16 @@ def run(options: Options) -> Result:
     )
 
 
-def _engine(number: int, per_job: int, turns: int) -> list[tuple[str, list[float], list[float]]]:
+def _engine(
+    mix: str, number: int, per_job: int, turns: int
+) -> list[tuple[str, list[float], list[float]]]:
     """Let the worker process jobs in a process of its own."""
-    answers = [child("sandboxed:work", number=number, per_job=per_job) for _ in range(turns)]
+    answers = [
+        child("sandboxed:work", mix=mix, number=number, per_job=per_job) for _ in range(turns)
+    ]
     return [
         (
-            f"engine alone, {name}",
+            f"{mix}, engine alone, {name}",
             [answer[name]["wall"] for answer in answers],
             [answer[name]["cpu"] for answer in answers],
         )
@@ -85,7 +94,7 @@ def _engine(number: int, per_job: int, turns: int) -> list[tuple[str, list[float
 
 
 def _through_http(
-    number: int, per_job: int, turns: int
+    mix: str, number: int, per_job: int, turns: int
 ) -> list[tuple[str, list[float], list[float]]]:
     """Send jobs to a sandbox in a process of its own, from another one."""
     walls: dict[str, list[float]] = {"new": [], "updated": []}
@@ -95,9 +104,9 @@ def _through_http(
             sandbox.reset()
             for name, times in walls.items():
                 before = sandbox.usage()["cpu"]
-                times.append(_send(sandbox.address, number, per_job, number))
+                times.append(_send(sandbox.address, mix, number, per_job, number))
                 cpus[name].append(sandbox.usage()["cpu"] - before)
-    return [(f"through HTTP, {name}", walls[name], cpus[name]) for name in walls]
+    return [(f"{mix}, through HTTP, {name}", walls[name], cpus[name]) for name in walls]
 
 
 def _growth(options: Options) -> tuple[Ratio, str]:
@@ -105,9 +114,9 @@ def _growth(options: Options) -> tuple[Ratio, str]:
     few, many = options.pick((5, 10), (1_200, 2_400), (1_200, 6_000))
     per_job, distinct = options.pick(50, 100, 100), 4
     with server("sandbox", keep_bodies=100) as sandbox:
-        _send(sandbox.address, few, per_job, distinct)
+        _send(sandbox.address, "mixed", few, per_job, distinct)
         before = sandbox.usage()["peak"]
-        _send(sandbox.address, many - few, per_job, distinct)
+        _send(sandbox.address, "mixed", many - few, per_job, distinct)
         after = sandbox.usage()["peak"]
     bounds = _LEFT if options.size >= Size.FULL else (None, None)
     ratio = Ratio(
@@ -126,8 +135,13 @@ def _growth(options: Options) -> tuple[Ratio, str]:
     return ratio, note
 
 
-def _send(address: dict[str, str], number: int, per_job: int, distinct: int) -> float:
+def _send(address: dict[str, str], mix: str, number: int, per_job: int, distinct: int) -> float:
     answer: dict[str, Any] = child(
-        "sandboxed:send", address=address, number=number, per_job=per_job, distinct=distinct
+        "sandboxed:send",
+        address=address,
+        mix=mix,
+        number=number,
+        per_job=per_job,
+        distinct=distinct,
     )
     return float(answer["wall"])

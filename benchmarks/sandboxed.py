@@ -11,7 +11,7 @@ import anyio
 from aiotcbatch.sandbox import Sandbox
 from aiotcbatch.sandbox.store import jobs
 from aiotcbatch.sandbox.store.spool import Received
-from benchmarks.mix import document
+from benchmarks.mix import MIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,9 @@ CONFIG = {"owner": "MyOrg", "action": "Create", "version": "V2"}
 _PERIOD = 0.05
 
 
-async def work(number: int, per_job: int) -> dict[str, Any]:
+async def work(mix: str, number: int, per_job: int) -> dict[str, Any]:
     """Process jobs by the worker alone, without HTTP: new entities, then the same ones again."""
+    document = MIXES[mix]
     bodies = [document(index, per_job) for index in range(number)]
     found: dict[str, Any] = {}
     async with Sandbox(["MyOrg"], keep_bodies=0) as sandbox:
@@ -50,13 +51,14 @@ async def _process(sandbox: Sandbox, body: bytes) -> None:
 
 
 async def send(
-    address: dict[str, str], number: int, per_job: int, distinct: int, at_once: int = 3
+    address: dict[str, str], mix: str, number: int, per_job: int, distinct: int, at_once: int = 3
 ) -> dict[str, Any]:
     """
     Send jobs that were prepared, some at a time, each as soon as one before it is completed.
 
     Args:
         address: Where the sandbox is.
+        mix: What is in the jobs.
         number: How many jobs.
         per_job: How many entities each of them has.
         distinct: How many documents there are; they are sent in turns.
@@ -65,7 +67,7 @@ async def send(
     Returns:
         The wall time, and the processor time of this process.
     """
-    bodies = [document(index, per_job) for index in range(distinct)]
+    bodies = [MIXES[mix](index, per_job) for index in range(distinct)]
     turns = iter([bodies[index % distinct] for index in range(number)])
     headers = {"Authorization": f"TC-Token {address['token']}"}
     async with aiohttp.ClientSession(headers=headers) as session:
