@@ -11,6 +11,7 @@ from aiotcbatch.errors import AiotcbatchError, ConfigurationError, ValidationErr
 from aiotcbatch.outcomes import Outcomes
 from aiotcbatch.results import BatchStatus
 from aiotcbatch.submitting.job import Job
+from aiotcbatch.xid import unique_xid
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from aiotcbatch.outcomes import Outcome
     from aiotcbatch.submitting.job import JobSettings
 
-__all__ = ["Retrying", "add_letter"]
+__all__ = ["Retrying", "add_letter", "with_xid"]
 
 #: What the server does not have for sure, so that it can be sent again whatever the write types.
 _NOT_THERE = frozenset({"rejected", "unprocessed"})
@@ -68,7 +69,12 @@ class Retrying(Builder):
             letters = self._letters_in(failed)
         async with aclosing(letters):
             async for letter in letters:
-                self._add_letter(letter)
+                try:
+                    self._add_letter(letter)
+                except ValidationError as error:
+                    raise ValidationError(
+                        error.field, error.value, error.accepted, about=letter.where
+                    ) from None
                 added += 1
                 if not added % DRAIN_ENTITIES:
                     await self.drain()
@@ -113,7 +119,7 @@ class Retrying(Builder):
 
     def _add_letter(self, letter: Letter) -> None:
         self._check_target(letter)
-        data: dict[str, Any] = letter.entity
+        data = letter.entity if letter.kind == "association" else with_xid(letter.entity)
         if letter.kind == "association":
             self.add_association(data, source=letter.source)
         elif letter.kind == "indicator":
@@ -158,6 +164,14 @@ def add_letter(builder: Retrying, letter: Letter) -> None:
     """
     builder._check_state(letter)  # noqa: SLF001 (its own)
     builder._add_letter(letter)  # noqa: SLF001
+
+
+def with_xid(data: dict[str, Any]) -> dict[str, Any]:
+    """Give a group or indicator without xid the one that is made of its type and name."""
+    name = data.get("summary", data.get("name"))
+    if data.get("xid") is None and isinstance(name, str):
+        return data | {"xid": unique_xid(str(data.get("type")), name)}
+    return data
 
 
 def _nothing(xid: str) -> None:

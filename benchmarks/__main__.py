@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.harness import Options, Size
-from benchmarks.report import draw, page, text
+from benchmarks.report import draw, page, section, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,14 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _parser().parse_args(arguments)
     size = Size.QUICK if asked.quick else Size.LONG if asked.long else Size.FULL
     options = Options(size=size, tcex_python=asked.tcex_python)
-    results: dict[str, Result] = {}
     for name in asked.names or NAMES:
         began = time.perf_counter()
-        results[name] = import_module(f"benchmarks.{name}").run(options)
-        print(text(results[name]), flush=True)
+        result: Result = import_module(f"benchmarks.{name}").run(options)
+        print(text(result), flush=True)
         print(f"\n({name}: {time.perf_counter() - began:.0f} s)\n", flush=True)
         if asked.out is not None:  # what was measured is kept if the next one fails
-            _write(results, asked.out, _command(asked))
+            _write(name, result, asked.out, _command(name, asked))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,21 +68,23 @@ def _name(text: str) -> str:
     return text
 
 
-def _write(results: dict[str, Result], folder: Path, command: str) -> None:
-    pictures = [
-        name
-        for name, result in results.items()
-        if result.plot is not None
-        and draw(result.plot, result.title, folder / "images" / f"benchmark-{name}.svg")
-    ]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "benchmarks.md").write_text(page(results, pictures, command), "utf-8")
+def _write(name: str, result: Result, folder: Path, command: str) -> None:
+    """Write the section of a benchmark, and the page that all sections make that there are."""
+    picture = folder / "images" / f"benchmark-{name}.svg"
+    pictured = result.plot is not None and draw(result.plot, result.title, picture)
+    sections = folder / "benchmarks"
+    sections.mkdir(parents=True, exist_ok=True)
+    written = section(name, result, command, pictured=pictured)
+    (sections / f"{name}.md").write_text(written, "utf-8")
+    paths = [path for name in NAMES if (path := sections / f"{name}.md").exists()]
+    texts = [path.read_text("utf-8") for path in paths]
+    (folder / "benchmarks.md").write_text(page(texts), "utf-8")
 
 
-def _command(asked: argparse.Namespace) -> str:
+def _command(name: str, asked: argparse.Namespace) -> str:
     """Give the command again, without the paths of this machine."""
     flags = [f"--{name}" for name in ("quick", "long") if getattr(asked, name)]
-    return " ".join(["python -m benchmarks", *asked.names, *flags])
+    return " ".join(["python -m benchmarks", name, *flags])
 
 
 if __name__ == "__main__":

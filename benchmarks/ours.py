@@ -60,10 +60,11 @@ async def build(number: int, interface: int) -> dict[str, Any]:
         }
 
 
-async def collected(number: int, interface: int) -> dict[str, Any]:
-    """Collect in memory without a limit, and look at the memory."""
+async def collected(number: int, interface: int, *, limited: bool) -> dict[str, Any]:
+    """Collect as it comes, or in memory without a limit, and look at the memory."""
+    limits = {} if limited else {"memory_limit": 1 << 40}
     async with client(NOWHERE) as nobody:
-        batch = nobody.batch("MyOrg", memory_limit=1 << 40)
+        batch = nobody.batch("MyOrg", **limits)
         await collect(batch, number, interface=interface)
         return {"memory": peak()}
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from benchmarks.harness import Plot, Ratio, Result
 
-__all__ = ["draw", "page", "text"]
+__all__ = ["draw", "page", "section", "text"]
 
 _COMPARED = (
+    "What `python -m benchmarks` has measured. "
     "Contenders are compared within one run: ratios carry over to other machines better than "
     "times do."
 )
@@ -32,18 +33,19 @@ def text(result: Result) -> str:
     return "\n\n".join(parts)
 
 
-def page(results: Mapping[str, Result], pictures: Sequence[str], command: str) -> str:
-    """Give all results as a page of the documentation."""
-    parts = [
-        "# Benchmarks",
-        f"`{command}` has measured this and written this page.\n{_COMPARED}",
-        _table(("what", "which"), machine()),
-    ]
-    for name, result in results.items():
-        parts.append(text(result))
-        if name in pictures:
-            parts.append(f"![{result.title}](images/benchmark-{name}.svg)")
+def section(name: str, result: Result, command: str, *, pictured: bool) -> str:
+    """Give one result as a section of the page, with what has measured it and where."""
+    parts = [text(result)]
+    if pictured:
+        parts.append(f"![{result.title}](images/benchmark-{name}.svg)")
+    where = "; ".join(f"{what}: {which}" for what, which in machine())
+    parts.append(f"*Measured by `{command}`. {where}.*")
     return "\n\n".join(parts) + "\n"
+
+
+def page(sections: Sequence[str]) -> str:
+    """Give the page of the documentation that all sections make."""
+    return "\n".join(["# Benchmarks\n", f"{_COMPARED}\n", *sections])
 
 
 def machine() -> list[tuple[str, str]]:

@@ -23,7 +23,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_click",
 ]
-exclude_patterns = ["_build"]
+# What benchmarks write is put together in explanation/benchmarks.md.
+exclude_patterns = ["_build", "explanation/benchmarks/*"]
 
 html_theme = "furo"
 html_title = "aiotcbatch"

@@ -290,6 +290,16 @@ class TestFiles:
 class TestRetry:
     """Only what failed is sent again."""
 
+    async def test_a_line_that_is_still_wrong(self, place: Place, path: Path) -> None:
+        """It is named by its line."""
+        letter = {"kind": "indicator", "state": "rejected", "owner": OWNER, "action": "Create"}
+        entities = [{"type": "Host", "summary": name} for name in ("a.example", "a b")]
+        lines = [json.dumps({**letter, "entity": entity, "errors": []}) for entity in entities]
+        await anyio.Path(path).write_text("\n".join(lines), "utf-8")
+
+        with pytest.raises(ValidationError, match=r"failed\.ndjson:2: summary is 'a b'"):
+            await place.batch().retry(path)
+
     async def test_from_memory(self, place: Place) -> None:
         """What was rejected and what was not processed goes, with its source; no more."""
         batch = place.batch(validate=False, halt_on_error=True)

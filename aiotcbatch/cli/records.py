@@ -16,7 +16,7 @@ from aiotcbatch.entities.group import GROUP_CLASSES
 from aiotcbatch.errors import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aiotcbatch.dead_letters import Letter
     from aiotcbatch.outcomes import Kind
@@ -57,10 +57,14 @@ class RecordReader:
 
     Args:
         name: What the input is called in errors.
+        on_refused: Called with what is wrong with a line that has no entity, instead of raising it.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self, name: str, on_refused: Callable[[ValidationError], None] | None = None
+    ) -> None:
         self._name = name
+        self._on_refused = on_refused
         self._rest: list[bytes] = []
         self._line = 0
         self._by_line: bool | None = None
@@ -109,7 +113,15 @@ class RecordReader:
 
     def _read_line(self, line: bytes) -> list[Record]:
         self._line += 1
-        return list(self._records(line, f"{self._name}:{self._line}")) if line.strip() else []
+        if not line.strip():
+            return []
+        try:
+            return list(self._records(line, f"{self._name}:{self._line}"))
+        except ValidationError as error:
+            if self._on_refused is None:
+                raise
+            self._on_refused(error)
+            return []
 
     def _records(self, text: bytes, where: str) -> Iterator[Record]:
         try:

@@ -19,8 +19,7 @@ from aiotcbatch.dead_letters import write_letters
 from aiotcbatch.errors import AccessDeniedError, ConfigurationError, ValidationError
 from aiotcbatch.outcomes import Outcome
 from aiotcbatch.results import BatchError
-from aiotcbatch.retrying import add_letter
-from aiotcbatch.xid import unique_xid
+from aiotcbatch.retrying import add_letter, with_xid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from aiotcbatch.cli.records import Record
     from aiotcbatch.results import BatchStatus
 
-    #: A record that could not be added, and why.
-    Refused = tuple[Record, ValidationError]
+    #: A record that could not be added, None if the line has none, and why.
+    Refused = tuple[Record | None, ValidationError]
 
 __all__ = ["Submission", "handled", "report", "show_left", "show_rest", "submit"]
 
@@ -104,7 +103,7 @@ async def submit(display: Display, asked: Submission, ending: Ending | None = No
             if not statuses and not len(batch) + batch.association_len:
                 display.remark("There was nothing to submit.")
         if asked.dead_letters is not None:
-            outcomes = (_outcome(record, error, asked) for record, error in refused)
+            outcomes = (_outcome(record, error, asked) for record, error in refused if record)
             await write_letters(asked.dead_letters, outcomes)
     return SOME_FAILED if refused or not all(status.ok for status in statuses) else 0
 
@@ -127,7 +126,7 @@ def _outcome(record: Record, error: ValidationError, asked: Submission) -> Outco
         state="rejected",
         data=record.data,
         errors=(about,),
-        source=record.where,
+        source=record.where if record.letter is None else record.letter.source,
         owner=asked.owner,
         action=asked.job.get("action", "Create"),
     )
@@ -167,8 +166,9 @@ async def _read(
     batch: Batch, asked: Submission, steps: Steps, size: int | None, refused: list[Refused]
 ) -> None:
     step = steps.add("Reading", size, "bytes")
+    on_refused = None if asked.halt_on_error else lambda error: refused.append((None, error))
     for name in asked.files:
-        reader = RecordReader("standard input" if name == STDIN else name)
+        reader = RecordReader("standard input" if name == STDIN else name, on_refused)
         async with aclosing(blocks(name)) as read:  # a bad record leaves it in the middle
             async for block in read:
                 _add_all(batch, reader.feed(block), None if asked.halt_on_error else refused)
@@ -218,9 +218,9 @@ def _add(batch: Batch, record: Record) -> None:
     if record.letter is not None:
         add_letter(batch, record.letter)
     elif record.kind == "group":
-        batch.add_group(_with_xid(record.data, "name"), source=record.where)
+        batch.add_group(with_xid(record.data), source=record.where)
     elif record.kind == "indicator":
-        batch.add_indicator(_with_xid(record.data, "summary"), source=record.where)
+        batch.add_indicator(with_xid(record.data), source=record.where)
     else:
         batch.add_association(record.data, source=record.where)
 
@@ -237,14 +237,6 @@ async def show_rest(display: Display, path: str) -> None:
         if await anyio.Path(path).exists():
             command = f"aiotcbatch journal resume {shlex.quote(path)}"
             display.remark(f"What is left is in the journal; `{command}` goes on with it.")
-
-
-def _with_xid(data: dict[str, Any], title: str) -> dict[str, Any]:
-    """Give an entity without xid the one that the library would make of its type and name."""
-    name = data.get(title)
-    if data.get("xid") is None and isinstance(name, str):
-        return data | {"xid": unique_xid(str(data["type"]), name)}
-    return data
 
 
 def handled(status: BatchStatus) -> int:

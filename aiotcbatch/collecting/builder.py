@@ -235,6 +235,10 @@ class Builder:
             raise ValidationError(
                 "indicator_type", name, f"one of {', '.join(sorted(self._custom_types))}"
             )
+        if name.lower() in values.GROUP_TYPE_NAMES:
+            raise ValidationError(
+                "indicator_type", name, "an indicator type; that is one of groups"
+            )
         near = values.nearest(name, INDICATOR_CLASSES)
         if near is not None:
             raise ValidationError("indicator_type", name, f"{near!r}, or a type of the instance")
@@ -373,6 +377,7 @@ class Builder:
         items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
         *,
         source: Callable[[int, Mapping[str, Any]], Any] | None = None,
+        on_refused: Callable[[Mapping[str, Any], ValidationError], None] | None = None,
     ) -> int:
         """
         Add many groups, indicators and associations as dicts, draining as they come.
@@ -384,28 +389,29 @@ class Builder:
             items: The dicts, from an iterable or an async iterable.
             source: Called with the number of each, from 0 on, and the dict; gives its source, as
                 for `add_group`.
+            on_refused: Called with each dict that cannot be right and what is wrong with it, which
+                is then left out. Without it the first one is raised.
 
         Returns:
-            How many there were.
+            How many were added.
 
         Raises:
-            ValidationError: When one of them cannot be right; those before it are added.
+            ValidationError: When one of them cannot be right; its message begins with the number
+                of the dict, and those before it are added.
         """
-        added = 0
+        taken = _Taken(self, source, on_refused)
         if isinstance(items, AsyncIterable):
             async for item in items:
-                self.add(item, source=None if source is None else source(added, item))
-                added += 1
-                if not added % DRAIN_ENTITIES:
+                taken.take(item)
+                if not taken.number % DRAIN_ENTITIES:
                     await self.drain()
         else:
             for item in items:
-                self.add(item, source=None if source is None else source(added, item))
-                added += 1
-                if not added % DRAIN_ENTITIES:
+                taken.take(item)
+                if not taken.number % DRAIN_ENTITIES:
                     await self.drain()
         await self.drain()
-        return added
+        return taken.number - taken.refused
 
     def add(
         self, item: Mapping[str, Any], *, source: Any = None
@@ -601,6 +607,38 @@ class Builder:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise ClosedError("the batch is closed; make another one with client.batch()")
+
+
+class _Taken:
+    """What `Builder.extend` has taken so far."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        source: Callable[[int, Mapping[str, Any]], Any] | None,
+        on_refused: Callable[[Mapping[str, Any], ValidationError], None] | None,
+    ) -> None:
+        self._builder = builder
+        self._source = source
+        self._on_refused = on_refused
+        self.number = 0
+        self.refused = 0
+
+    def take(self, item: Mapping[str, Any]) -> None:
+        """Add the next dict, or say that it cannot be right."""
+        number = self.number
+        source = None if self._source is None else self._source(number, item)
+        try:
+            self._builder.add(item, source=source)
+        except ValidationError as error:
+            if self._on_refused is None:
+                about = ", ".join(filter(None, (f"item {number}", error.about)))
+                raise ValidationError(
+                    error.field, error.value, error.accepted, about=about
+                ) from None
+            self._on_refused(item, error)
+            self.refused += 1
+        self.number = number + 1
 
 
 def encoded_source(source: Any) -> bytes | None:

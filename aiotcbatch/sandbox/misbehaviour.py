@@ -11,7 +11,7 @@ from aiohttp import web
 from aiotcbatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from aiotcbatch.sandbox.clock import Clock
 
@@ -261,19 +261,21 @@ class PoisonedJob:
     Nothing of it is stored. Jobs without them are processed as usual.
 
     Attributes:
-        xids: The entities.
+        xids: The entities; text is one of them.
         hint: Which entity the error names: ``right`` for the first of these, ``wrong`` for the
             first of the document, ``none`` for no one.
         code: The error's code.
     """
 
-    xids: frozenset[str]
+    xids: Collection[str]
     hint: str = "right"
     code: str = "0x1003"
 
     def __post_init__(self) -> None:
         if self.hint not in _HINTS:
             raise ConfigurationError("hint", self.hint, "right, wrong or none", about="PoisonedJob")
+        if isinstance(self.xids, str):
+            object.__setattr__(self, "xids", frozenset({self.xids}))
 
     def found_in(self, body: bytes) -> str | None:
         """

@@ -80,7 +80,7 @@ def test_verdicts(value: float, more_is_better: bool, verdict: str) -> None:
 
 
 def test_the_page_has_everything(tmp_path: Path) -> None:
-    """The page tells the machine and all results, and shows the pictures that were drawn."""
+    """The page tells the command, the machine and the results, and shows the pictures."""
     harness, report = import_module("benchmarks.harness"), import_module("benchmarks.report")
     plot = harness.Plot(x_label="n", y_label="s", series={"a": [(1, 2.0), (2, 3.0)]})
     result = harness.Result(
@@ -88,10 +88,28 @@ def test_the_page_has_everything(tmp_path: Path) -> None:
     )
 
     drawn = report.draw(plot, result.title, tmp_path / "images" / "picture.svg")
-    page = report.page({"one": result}, ["one"], "python -m benchmarks")
+    page = report.page([report.section("one", result, "python -m benchmarks one", pictured=True)])
 
     assert drawn == (tmp_path / "images" / "picture.svg").exists()
-    assert all(part in page for part in ("## Title", "| cell |", "processor", "benchmark-one.svg"))
+    assert all(
+        part in page
+        for part in ("## Title", "| cell |", "processor", "benchmark-one.svg", "benchmarks one`")
+    )
+
+
+def test_a_section_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured again replaces its own section, and leaves the others as they were."""
+    command, harness = import_module("benchmarks.__main__"), import_module("benchmarks.harness")
+    for name, title in (("build", "Once"), ("memory", "Other"), ("build", "Twice")):
+        result = harness.Result(title=title, method="M.", columns=("a",), rows=[("cell",)])
+        monkeypatch.setattr(f"benchmarks.{name}.run", lambda _, found=result: found)
+        command.main([name, "--quick", "--out", str(tmp_path)])
+
+    page = (tmp_path / "benchmarks.md").read_text("utf-8")
+
+    assert page.index("## Twice") < page.index("## Other")
+    assert "Once" not in page
+    assert "`python -m benchmarks build --quick`" in page
 
 
 def test_a_child_that_fails_says_why() -> None:

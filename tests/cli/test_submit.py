@@ -6,6 +6,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from rich.console import Console
 
@@ -139,6 +140,43 @@ async def test_keep_going_submits_the_rest_and_says_what_was_refused(
     assert [entity.summary for entity in sandbox.entities()] == ["Bad Guy"]
     assert "feed.ndjson:1: status is 'Nobody Knows'" in screen.err
     assert "nobody" in screen.err
+
+
+async def test_lines_without_an_entity_are_told_and_left_out(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """With --keep-going a line that is no JSON, or no entity, costs nothing but itself."""
+    path, failed = tmp_path / "feed.ndjson", tmp_path / "failed.ndjson"
+    lines = [orjson.dumps(_GROUP), b"{not json", b'{"foo": 1}', orjson.dumps(_UNKNOWN_LINK)]
+    path.write_bytes(b"\n".join(lines))
+    asked = Submission(
+        files=(str(path),), owner="MyOrg", halt_on_error=False, dead_letters=str(failed)
+    )
+
+    assert await submit(screen.display, asked) == 1
+    assert [entity.summary for entity in sandbox.entities()] == ["Bad Guy"]
+    assert "feed.ndjson:2: input is" in screen.err
+    assert "feed.ndjson:3: type is None" in screen.err
+    assert [letter["source"] for letter in _lines(failed)] == [f"{path}:4"]
+
+
+async def test_what_has_no_xid_is_written_down_and_submitted_again(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """It gets its xid when it is read again, and its line stays that of the first file."""
+    first, second = tmp_path / "first.ndjson", tmp_path / "second.ndjson"
+    name = _written(tmp_path, {"type": "Host", "summary": "a.example", "rating": 9})
+    options = {"owner": "MyOrg", "halt_on_error": False}
+
+    asked = Submission(files=(name,), dead_letters=str(first), **options)
+    assert await submit(screen.display, asked) == 1
+    asked = Submission(files=(str(first),), dead_letters=str(second), **options)
+    assert await submit(screen.display, asked) == 1
+    assert [letter["source"] for letter in _lines(second)] == [f"{name}:1"]
+
+    _change(second, '"rating":9', '"rating":5')
+    assert await submit(screen.display, Submission(files=(str(second),), owner="MyOrg")) == 0
+    assert [entity.xid for entity in sandbox.entities()] == [unique_xid("Host", "a.example")]
 
 
 async def test_errors_name_the_line(sandbox: Sandbox, screen: _Screen, tmp_path: Path) -> None:

@@ -744,3 +744,37 @@ async def test_what_is_built_is_what_is_sent(built: list[tuple[str, str, bool]])
 def test_the_types_of_handles(builder: TypedBuilder) -> None:
     """Each method gives the class of its type."""
     assert isinstance(builder.file("a" * 32), File)
+
+
+class TestExtend:
+    """Many dicts at once."""
+
+    ITEMS = (
+        {"type": "Host", "summary": "a.example", "xid": "a"},
+        {"type": "Host", "summary": "a b", "xid": "b"},
+        {"type": "Host", "summary": "c.example", "xid": "c"},
+    )
+
+    async def test_the_first_that_cannot_be_right_is_named_by_its_number(self) -> None:
+        """Those before it are added."""
+        builder = TypedBuilder()
+
+        with pytest.raises(ValidationError, match="item 1, indicator 'b': summary is 'a b'"):
+            await builder.extend(self.ITEMS)
+        assert len(builder) == 1
+
+    async def test_those_that_cannot_be_right_are_left_out(self) -> None:
+        """Who wants to be told of them gets the others."""
+        builder, refused = TypedBuilder(), []
+
+        added = await builder.extend(
+            self.ITEMS, on_refused=lambda item, error: refused.append((item["xid"], error.value))
+        )
+
+        assert (added, len(builder), refused) == (2, 2, [("b", "a b")])
+
+
+def test_a_type_of_groups_is_no_indicator_type() -> None:
+    """The server would refuse it."""
+    with pytest.raises(ValidationError, match="an indicator type; that is one of groups"):
+        TypedBuilder().indicator("Adversary", "x")
