@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
-from tenacity import AsyncRetrying, retry_if_exception
 
 from aiotcbatch.errors import (
     BatchDisabledError,
@@ -26,7 +25,7 @@ from aiotcbatch.errors import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tenacity import RetryCallState
+    from tenacity import AsyncRetrying, RetryCallState
 
 __all__ = ["Attempts", "RetryPolicy", "is_transient", "was_refused_unseen"]
 
@@ -134,6 +133,8 @@ class RetryPolicy:
             What is called with the function that sends, and its arguments. The last error gets
             out as it is.
         """
+        # With the first request, since it is a tenth of what an import of all this takes.
+        from tenacity import AsyncRetrying, retry_if_exception  # noqa: PLC0415
 
         def stop(state: RetryCallState) -> bool:
             waited = attempts.waited + state.upcoming_sleep
