@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from anyio.abc import TaskGroup
     from anyio.streams.memory import MemoryObjectSendStream
 
     from aiotcbatch.collecting.chunk import Chunk
@@ -129,8 +130,9 @@ class Stream(TypedBuilder, Retrying):
         create_and_upload: Make jobs in one request.
         poll_timeout: Seconds that the server may take for one job.
         halt_on_failure: True ends the stream at the first step that fails: the next ``drain()``
-            raises. False goes on: what may be a matter of time is tried again for as long as the
-            stream lives, and once more at its end; other failures are in the job's status.
+            raises. False goes on: jobs of which that may be a matter of time are tried again for
+            as long as the stream lives, and once more at its end; other failures, and files that
+            were not uploaded, are in the job's status.
         on_job: Called, and awaited if need be, with the status of each job that has ended.
         journal: A file in which everything that was drained survives the process until it is
             done; entering the block goes on with what is there.
@@ -229,7 +231,8 @@ class Stream(TypedBuilder, Retrying):
             await self._resume(self._journal_path)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        for task in (self._pipeline.run, self._watch_linger, self._report):
+        report = partial(self._report, self._tasks)
+        for task in (self._pipeline.run, self._watch_linger, report):
             self._tasks.start_soon(self._guard, task)
         return self
 
@@ -496,19 +499,24 @@ class Stream(TypedBuilder, Retrying):
                 self._due = True
                 self._pipeline.wake()
 
-    async def _report(self) -> None:
+    async def _report(self, tasks: TaskGroup) -> None:
         while True:
             while self._pipeline.finished:
-                await self._told(self._pipeline.finished.popleft())
+                job = self._pipeline.finished.popleft()
+                if self._is_retried(job):
+                    tasks.start_soon(self._guard, partial(self._try_again, job))
+                else:
+                    await self._told(job)
             await self._pipeline.changed()
+
+    async def _try_again(self, job: Job) -> None:
+        """Hand a job in once more after a pause, which holds up no other."""
+        await self._clock.sleep(min(job.attempts, LONGEST_PAUSE))
+        self._again.append(job)
+        self._pipeline.wake()
 
     async def _told(self, job: Job) -> None:
         """Count a job that has ended, and tell those who follow."""
-        if self._is_retried(job):
-            await self._clock.sleep(min(job.attempts, LONGEST_PAUSE))
-            self._again.append(job)
-            self._pipeline.wake()
-            return
         await self._bury([job])
         if self._resumed is not None:
             await self._keep_records([job])

@@ -394,6 +394,36 @@ class TestFailure:
         assert stream.status.success_count == 5
         assert sizes(sandbox) == [5]
 
+    async def test_waiting_for_one_job_holds_up_no_other(
+        self, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """While a job that failed waits for its next try, others go out and are told."""
+        time, told, waits = Time(), anyio.Event(), []
+
+        async def sleep(seconds: float) -> None:
+            if seconds == 1 and not waits:  # before the second try
+                waits.append(seconds)
+                await told.wait()
+            await time.sleep(seconds)
+
+        clock = Clock(now=lambda: time.now, sleep=sleep)
+        gate.failures = [ConnectError("away")]
+        async with make(
+            halt_on_failure=False,
+            max_entities_per_job=1,
+            clock=clock,
+            on_job=lambda _: told.set(),
+        ) as stream:
+            fill(stream, 1)
+            await stream.drain()
+            while not waits:
+                await anyio.lowlevel.checkpoint()
+            fill(stream, 1, 10)
+            await stream.flush()
+
+        assert waits
+        assert stream.status.success_count == 2
+
     async def test_what_it_does_not_heal_is_told(
         self, make: Callable[..., Stream], gate: Gate
     ) -> None:
