@@ -11,8 +11,10 @@ from blockbuster import BlockBuster
 from hypothesis import HealthCheck, Phase, settings
 from support import leaks
 from support.network import refuse_everything_beyond_loopback
+from support.submitting import OWNER, Place, Time, Wire
 
 import aiotcbatch
+from aiotcbatch.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -86,3 +88,12 @@ async def leaves_no_task(leaves_no_socket: None) -> AsyncIterator[None]:
     """Fail an async test that leaves a task, looking when its fixtures are gone."""
     yield
     assert await leaks.tasks_left() == []
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    """Give a sandbox and a wire to it."""
+    async with Sandbox(owners=[OWNER]) as sandbox:
+        wire = Wire(sandbox.api_url, sandbox.auth)
+        yield Place(sandbox, wire, Time(sandbox))
+        await wire.aclose()

@@ -19,8 +19,6 @@ from support.submitting import (
     STATUS,
     UPLOAD,
     Place,
-    Time,
-    Wire,
     fill,
 )
 
@@ -38,24 +36,14 @@ from aiotcbatch.errors import (
 from aiotcbatch.results import COUNTS
 from aiotcbatch.sandbox import (
     FailedJob,
-    Sandbox,
     StuckJob,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from aiotcbatch.batch import Batch
     from aiotcbatch.results import BatchStatus
-
-
-@pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    """Give a sandbox and a wire to it."""
-    async with Sandbox(owners=[OWNER]) as sandbox:
-        wire = Wire(sandbox.api_url, sandbox.auth)
-        yield Place(sandbox, wire, Time(sandbox))
-        await wire.aclose()
 
 
 def add_document(batch: Batch, xid: str, content: Any = b"content") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.submitting import OWNER, UPLOAD, Place, Time, Wire, fill
+from support.submitting import OWNER, UPLOAD, Place, fill
 
 from aiotcbatch.collecting.recutting import Records
 from aiotcbatch.collecting.typed import TypedBuilder
@@ -23,22 +23,11 @@ from aiotcbatch.errors import (
 )
 from aiotcbatch.outcomes import STATES, Outcomes
 from aiotcbatch.results import BatchError, BatchStatus
-from aiotcbatch.sandbox import Sandbox
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import Job, JobSettings, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
-
-
-@pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    """Give a sandbox and a wire to it."""
-    async with Sandbox(owners=[OWNER]) as sandbox:
-        wire = Wire(sandbox.api_url, sandbox.auth)
-        yield Place(sandbox, wire, Time(sandbox))
-        await wire.aclose()
 
 
 def add_all_sorts(batch: Any) -> None:

@@ -8,40 +8,15 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.journals import OWNER, small_blocks
+from support.journals import GROUPS, INDICATORS, OWNER, RECORDS, reopened, small_blocks
 
 from aiotcbatch import ConfigurationError, JournalDamagedError, JournalError
 from aiotcbatch.collecting.contents import FileItem
-from aiotcbatch.journal import Journal, Kind, Restored, Run, Segment, export
+from aiotcbatch.journal import Journal, Kind, Run, Segment, export
 from aiotcbatch.submitting.job import JobSettings, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
-
-RECORDS = [b'{"xid":"%d"}' % number for number in range(10)]
-INDICATORS = Segment.of(Kind.INDICATOR, 0, RECORDS, refers=True)
-GROUPS = Segment.of(Kind.GROUP, 0, RECORDS)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the journal is."""
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-async def journal(path: Path) -> AsyncIterator[Journal]:
-    """A journal with nothing in it."""
-    async with await Journal.open(path, owner=OWNER) as opened:
-        yield opened
-
-
-async def reopened(journal: Journal) -> Restored:
-    """Close a journal, and read what it has from the disk."""
-    await journal.aclose()
-    async with await Journal.open(journal.path, owner=OWNER) as again:
-        return await again.load()
 
 
 # Records

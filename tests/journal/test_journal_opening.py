@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.command import run
-from support.journals import OWNER, file_names
+from support.journals import GROUPS, OWNER, RECORDS, file_names, reopened
 
 from aiotcbatch import (
     ClosedError,
@@ -20,37 +20,12 @@ from aiotcbatch import (
     JournalError,
     JournalLockedError,
 )
-from aiotcbatch.journal import Journal, Kind, Restored, Run, Segment, export
+from aiotcbatch.journal import Journal, Kind, Run, Segment, export
 from aiotcbatch.journal.lock import FileLock
 from aiotcbatch.journal.schema import META, MetaRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
-
-RECORDS = [b'{"xid":"%d"}' % number for number in range(10)]
-INDICATORS = Segment.of(Kind.INDICATOR, 0, RECORDS, refers=True)
-GROUPS = Segment.of(Kind.GROUP, 0, RECORDS)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the journal is."""
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-async def journal(path: Path) -> AsyncIterator[Journal]:
-    """A journal with nothing in it."""
-    async with await Journal.open(path, owner=OWNER) as opened:
-        yield opened
-
-
-async def reopened(journal: Journal) -> Restored:
-    """Close a journal, and read what it has from the disk."""
-    await journal.aclose()
-    async with await Journal.open(journal.path, owner=OWNER) as again:
-        return await again.load()
 
 
 async def test_settings_are_told_the_next_time(path: Path) -> None:

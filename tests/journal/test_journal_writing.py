@@ -6,43 +6,15 @@ import asyncio
 import errno
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from support.journals import OWNER
+from support.journals import GROUPS, INDICATORS, OWNER, RECORDS, reopened
 
 from aiotcbatch import ClosedError, JournalError
-from aiotcbatch.journal import Journal, Kind, Restored, Run, Segment
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-RECORDS = [b'{"xid":"%d"}' % number for number in range(10)]
-INDICATORS = Segment.of(Kind.INDICATOR, 0, RECORDS, refers=True)
-GROUPS = Segment.of(Kind.GROUP, 0, RECORDS)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the journal is."""
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-async def journal(path: Path) -> AsyncIterator[Journal]:
-    """A journal with nothing in it."""
-    async with await Journal.open(path, owner=OWNER) as opened:
-        yield opened
-
-
-async def reopened(journal: Journal) -> Restored:
-    """Close a journal, and read what it has from the disk."""
-    await journal.aclose()
-    async with await Journal.open(journal.path, owner=OWNER) as again:
-        return await again.load()
+from aiotcbatch.journal import Journal, Kind, Run, Segment
 
 
 async def test_steps_that_are_awaited_together_share_a_transaction(journal: Journal) -> None:

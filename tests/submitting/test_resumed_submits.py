@@ -7,22 +7,11 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from support.submitting import CREATE, OWNER, STATUS, UPLOAD, Place, Time, Wire, fill
-
-from aiotcbatch.sandbox import Sandbox
+from support.submitting import CREATE, STATUS, UPLOAD, Place, fill
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from pathlib import Path
-
-
-@pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    """Give a sandbox and a wire to it."""
-    async with Sandbox(owners=[OWNER]) as sandbox:
-        wire = Wire(sandbox.api_url, sandbox.auth)
-        yield Place(sandbox, wire, Time(sandbox))
-        await wire.aclose()
 
 
 def cancel_at(scope: anyio.CancelScope, asked: str, *, is_done: bool) -> Callable:

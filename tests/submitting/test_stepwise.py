@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
@@ -11,13 +9,10 @@ from support.submitting import (
     CREATE,
     ERRORS,
     FILE,
-    OWNER,
     RESULTS,
     STATUS,
     UPLOAD,
     Place,
-    Time,
-    Wire,
     fill,
 )
 
@@ -32,22 +27,9 @@ from aiotcbatch.errors import (
     UsageError,
 )
 from aiotcbatch.sandbox import (
-    Sandbox,
     StuckJob,
 )
 from aiotcbatch.submitting.backlog import REMEMBERED
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-
-@pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    """Give a sandbox and a wire to it."""
-    async with Sandbox(owners=[OWNER]) as sandbox:
-        wire = Wire(sandbox.api_url, sandbox.auth)
-        yield Place(sandbox, wire, Time(sandbox))
-        await wire.aclose()
 
 
 class TestTheDocument:

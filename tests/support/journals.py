@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from aiotcbatch.journal import Restored
 
 __all__ = [
+    "GROUPS",
+    "INDICATORS",
+    "OWNER",
+    "RECORDS",
     "Model",
     "Op",
     "choose",
@@ -36,10 +40,14 @@ __all__ = [
     "file_names",
     "observed",
     "perform",
+    "reopened",
     "small_blocks",
 ]
 
 OWNER = "MyOrg"
+RECORDS = [b'{"xid":"%d"}' % number for number in range(10)]
+INDICATORS = Segment.of(Kind.INDICATOR, 0, RECORDS, refers=True)
+GROUPS = Segment.of(Kind.GROUP, 0, RECORDS)
 #: A record: its kind and its place.
 Place = tuple[Kind, int]
 
@@ -51,6 +59,13 @@ class Op:
     name: str
     arguments: tuple[Any, ...]
     keywords: dict[str, Any] = field(default_factory=dict)
+
+
+async def reopened(journal: Journal) -> Restored:
+    """Close a journal, and read what it has from the disk."""
+    await journal.aclose()
+    async with await Journal.open(journal.path, owner=OWNER) as again:
+        return await again.load()
 
 
 async def perform(journal: Journal, op: Op) -> Any:
