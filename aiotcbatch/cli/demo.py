@@ -7,10 +7,12 @@ and compared with what was sent, group by group and file by file.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import anyio
@@ -219,9 +221,15 @@ def _first_of_each(attributes: Sequence[tuple[str, str]]) -> Iterator[tuple[str,
         yield type_, f"{' '.join(texts[0].split())}{more}"
 
 
+def _program() -> str:
+    """Give this command as it was typed, if that was with a folder, as in ``.venv/bin``."""
+    typed = PurePath(sys.argv[0])
+    return str(typed) if typed.name == "aiotcbatch" and not typed.is_absolute() else "aiotcbatch"
+
+
 async def _look_further(display: Display, sandbox: Sandbox, asked: Demo) -> None:
     if not asked.stay:
-        display.result("To look at it yourself, let the sandbox stay: aiotcbatch demo --serve")
+        display.result(f"To look at it yourself, let the sandbox stay: {_program()} demo --serve")
         return
     display.result(f"Look further at {page(sandbox)} or from another terminal:")
     for line in environment(sandbox, asked.owner):

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from aiotcbatch import Client, FileUploadError
-from aiotcbatch.cli.demo import Demo, demo
+from aiotcbatch.cli.demo import Demo, _program, demo
 from aiotcbatch.cli.display import Display
 from aiotcbatch.sandbox import Sandbox
 
@@ -54,3 +54,20 @@ async def test_a_file_that_is_not_taken_ends_it() -> None:
 
     with pytest.raises(FileUploadError, match="storage"):
         await demo(display, Sandbox(owners=["MyOrg"], storage_limit=1000), _ASKED)
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (".venv/bin/aiotcbatch", ".venv/bin/aiotcbatch"),
+        ("/usr/bin/aiotcbatch", "aiotcbatch"),
+        ("tests/pytest", "aiotcbatch"),
+    ],
+)
+def test_the_command_is_told_as_it_was_typed(
+    monkeypatch: pytest.MonkeyPatch, typed: str, shown: str
+) -> None:
+    """Who has not activated the environment can type what is told."""
+    monkeypatch.setattr("sys.argv", [typed, "demo"])
+
+    assert _program() == shown
