@@ -49,7 +49,7 @@ def plain(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part would cos
     """
     Give the wire dict of an entity, if its dict is right and of the usual kind.
 
-    It takes a quarter of the time of `raw.indicator`, as it looks up each key once and copies
+    It is several times as fast as `raw.indicator`, as it looks up each key once and copies
     nothing but what it changes. It may say no to a dict that is right, but never yes to one that
     is not.
 
