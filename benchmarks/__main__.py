@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.harness import Options, Size
-from benchmarks.report import draw, page, section, text
+from benchmarks.report import draw, page, section, sections_of, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,16 +69,15 @@ def _name(text: str) -> str:
 
 
 def _write(name: str, result: Result, folder: Path, command: str) -> None:
-    """Write the section of a benchmark, and the page that all sections make that there are."""
+    """Put the section of a benchmark into the page, in the place of what it was before."""
     picture = folder / "images" / f"benchmark-{name}.svg"
     pictured = result.plot is not None and draw(result.plot, result.title, picture)
-    sections = folder / "benchmarks"
-    sections.mkdir(parents=True, exist_ok=True)
-    written = section(name, result, command, pictured=pictured)
-    (sections / f"{name}.md").write_text(written, "utf-8")
-    paths = [path for name in NAMES if (path := sections / f"{name}.md").exists()]
-    texts = [path.read_text("utf-8") for path in paths]
-    (folder / "benchmarks.md").write_text(page(texts), "utf-8")
+    written = folder / "benchmarks.md"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = sections_of(written.read_text("utf-8")) if written.exists() else {}
+    found[name] = section(name, result, command, pictured=pictured)
+    sections = {name: found[name] for name in NAMES if name in found}
+    written.write_text(page(sections), "utf-8")
 
 
 def _command(name: str, asked: argparse.Namespace) -> str:

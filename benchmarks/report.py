@@ -5,17 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.harness import Plot, Ratio, Result
 
-__all__ = ["draw", "page", "section", "text"]
+__all__ = ["draw", "page", "section", "sections_of", "text"]
 
+#: A section with the mark before it.
+_SECTION = re.compile(r"(?s)<!-- (\w+) -->\n\n(.*?\n)(?=\n<!-- |\Z)")
 _COMPARED = (
     "What `python -m benchmarks` has measured. "
     "Contenders are compared within one run: ratios carry over to other machines better than "
@@ -43,9 +46,15 @@ def section(name: str, result: Result, command: str, *, pictured: bool) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def page(sections: Sequence[str]) -> str:
-    """Give the page of the documentation that all sections make."""
-    return "\n".join(["# Benchmarks\n", f"{_COMPARED}\n", *sections])
+def page(sections: Mapping[str, str]) -> str:
+    """Give the page of the documentation that sections make, by the names of their benchmarks."""
+    marked = [f"<!-- {name} -->\n\n{found}" for name, found in sections.items()]
+    return "\n".join(["# Benchmarks\n", f"{_COMPARED}\n", *marked])
+
+
+def sections_of(page: str) -> dict[str, str]:
+    """Take a page apart again."""
+    return dict(_SECTION.findall(page))
 
 
 def machine() -> list[tuple[str, str]]:

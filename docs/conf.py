@@ -23,8 +23,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_click",
 ]
-# What benchmarks write is put together in explanation/benchmarks.md.
-exclude_patterns = ["_build", "explanation/benchmarks/*"]
+exclude_patterns = ["_build"]
 
 html_theme = "furo"
 html_title = "aiotcbatch"

@@ -88,13 +88,22 @@ def test_the_page_has_everything(tmp_path: Path) -> None:
     )
 
     drawn = report.draw(plot, result.title, tmp_path / "images" / "picture.svg")
-    page = report.page([report.section("one", result, "python -m benchmarks one", pictured=True)])
+    section = report.section("one", result, "python -m benchmarks one", pictured=True)
+    page = report.page({"one": section, "two": section})
 
     assert drawn == (tmp_path / "images" / "picture.svg").exists()
     assert all(
         part in page
         for part in ("## Title", "| cell |", "processor", "benchmark-one.svg", "benchmarks one`")
     )
+
+
+def test_a_page_can_be_taken_apart() -> None:
+    """Each section is what it was."""
+    report = import_module("benchmarks.report")
+    sections = {"one": "## One\n\ntext\n", "two": "## Two\n\n*more*\n"}
+
+    assert report.sections_of(report.page(sections)) == sections
 
 
 def test_a_section_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,16 +30,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 #: Everything that users read, and whose blocks are run.
-#: The page that the benchmarks write, and the folder of its sections.
+#: The page that the benchmarks write.
 MEASURED = ROOT / "docs" / "explanation" / "benchmarks.md"
-PAGES = (
-    ROOT / "README.md",
-    *[
-        page
-        for page in sorted((ROOT / "docs").rglob("*.md"))
-        if not page.is_relative_to(MEASURED.with_suffix(""))
-    ],
-)
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 #: Commands that end by themselves and need no more than the sandbox, so they are run.
 _RUN = frozenset({"owners", "get", "submit", "journal"})
 _FILE = re.compile(r"# (\w+\.py)\n")
