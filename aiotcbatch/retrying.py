@@ -119,12 +119,12 @@ class Retrying(Builder):
 
     def _add_letter(self, letter: Letter) -> None:
         self._check_target(letter)
-        data = letter.entity if letter.kind == "association" else with_xid(letter.entity)
         if letter.kind == "association":
-            self.add_association(data, source=letter.source)
+            self.add_association(letter.entity, source=letter.source)
         elif letter.kind == "indicator":
-            self.add_indicator(data, source=letter.source)
+            self.add_indicator(with_xid(letter.entity), source=letter.source)
         else:
+            data = with_xid(letter.entity)
             if letter.has_file:
                 content = letter.content
                 if content is None and self._contents is not None:
