@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
-from aiotcbatch.collecting.builder import DRAIN_ENTITIES, Builder
+from aiotcbatch.collecting.builder import Builder
+from aiotcbatch.collecting.extending import take_all
 from aiotcbatch.dead_letters import Letter, read_letters, write_letters
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, ValidationError
 from aiotcbatch.outcomes import Outcomes
@@ -62,24 +63,21 @@ class Retrying(Builder):
             UsageError: When the result is a copy, which does not have its entities any more.
             JournalError: When the journal cannot be written.
         """
-        added = 0
         if isinstance(failed, BatchStatus):
             letters = self._failed_in(failed)
         else:
             letters = self._letters_in(failed)
         async with aclosing(letters):
-            async for letter in letters:
-                try:
-                    self._add_letter(letter)
-                except ValidationError as error:
-                    raise ValidationError(
-                        error.field, error.value, error.accepted, about=letter.where
-                    ) from None
-                added += 1
-                if not added % DRAIN_ENTITIES:
-                    await self.drain()
-        await self.drain()
-        return added
+            return await take_all(letters, self._add_again, self.drain)
+
+    def _add_again(self, letter: Letter) -> None:
+        """Add what failed, or say where what cannot be right stands."""
+        try:
+            self._add_letter(letter)
+        except ValidationError as error:
+            raise ValidationError(
+                error.field, error.value, error.accepted, about=letter.where
+            ) from None
 
     async def _failed_in(self, status: BatchStatus) -> AsyncGenerator[Letter, None]:
         known = status.outcomes.records

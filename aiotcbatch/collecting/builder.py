@@ -8,7 +8,6 @@ Interface 1 (a method for each type) is in `aiotcbatch.collecting.typed`, interf
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +17,7 @@ import anyio
 from aiotcbatch.collecting import raw
 from aiotcbatch.collecting.buffer import Buffer
 from aiotcbatch.collecting.chunk import FRAME_BYTES, Chunk, cut_chunk
+from aiotcbatch.collecting.extending import extend
 from aiotcbatch.collecting.plain import GROUPS, INDICATORS, plain
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.shelf import GroupShelf, IndicatorShelf, LinkRules
@@ -36,16 +36,13 @@ from aiotcbatch.errors import ClosedError, ConfigurationError, ValidationError
 from aiotcbatch.xid import random_xid, unique_xid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
     from os import PathLike
 
     from aiotcbatch.entities.entity import Entity
     from aiotcbatch.keeper import Keeper
 
 __all__ = ["Builder", "encoded_source"]
-
-#: extend() drains each time it has added this many dicts.
-DRAIN_ENTITIES = 256
 
 G = TypeVar("G", bound=Group)
 N = TypeVar("N", bound=Indicator)
@@ -399,19 +396,7 @@ class Builder:
             ValidationError: When one of them cannot be right; its message begins with the number
                 of the dict, and those before it are added.
         """
-        taken = _Taken(self, source, on_refused)
-        if isinstance(items, AsyncIterable):
-            async for item in items:
-                taken.take(item)
-                if not taken.number % DRAIN_ENTITIES:
-                    await self.drain()
-        else:
-            for item in items:
-                taken.take(item)
-                if not taken.number % DRAIN_ENTITIES:
-                    await self.drain()
-        await self.drain()
-        return taken.number - taken.refused
+        return await extend(self, items, source, on_refused)
 
     def add(
         self, item: Mapping[str, Any], *, source: Any = None
@@ -607,38 +592,6 @@ class Builder:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise ClosedError("the batch is closed; make another one with client.batch()")
-
-
-class _Taken:
-    """What `Builder.extend` has taken so far."""
-
-    def __init__(
-        self,
-        builder: Builder,
-        source: Callable[[int, Mapping[str, Any]], Any] | None,
-        on_refused: Callable[[Mapping[str, Any], ValidationError], None] | None,
-    ) -> None:
-        self._builder = builder
-        self._source = source
-        self._on_refused = on_refused
-        self.number = 0
-        self.refused = 0
-
-    def take(self, item: Mapping[str, Any]) -> None:
-        """Add the next dict, or say that it cannot be right."""
-        number = self.number
-        source = None if self._source is None else self._source(number, item)
-        try:
-            self._builder.add(item, source=source)
-        except ValidationError as error:
-            if self._on_refused is None:
-                about = ", ".join(filter(None, (f"item {number}", error.about)))
-                raise ValidationError(
-                    error.field, error.value, error.accepted, about=about
-                ) from None
-            self._on_refused(item, error)
-            self.refused += 1
-        self.number = number + 1
 
 
 def encoded_source(source: Any) -> bytes | None:

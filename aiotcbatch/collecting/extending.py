@@ -1,0 +1,96 @@
+"""Adding many at once, from an iterable or an async iterable, and draining as they come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aiotcbatch.errors import ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from aiotcbatch.collecting.builder import Builder
+
+__all__ = ["extend", "take_all"]
+
+#: What was taken is drained each time that it is this many.
+DRAIN_ITEMS = 256
+
+T = TypeVar("T")
+
+
+async def extend(
+    builder: Builder,
+    items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+    source: Callable[[int, Mapping[str, Any]], Any] | None,
+    on_refused: Callable[[Mapping[str, Any], ValidationError], None] | None,
+) -> int:
+    """Add dicts to a builder, as `Builder.extend` says; gives how many were added."""
+    taken = _Taken(builder, source, on_refused)
+    return await take_all(items, taken.take, builder.drain) - taken.refused
+
+
+async def take_all(
+    items: Iterable[T] | AsyncIterable[T],
+    take: Callable[[T], None],
+    drain: Callable[[], Awaitable[None]],
+) -> int:
+    """
+    Take each of the items, and drain as they come and at the end.
+
+    Args:
+        items: What to take.
+        take: Takes one.
+        drain: Called after every `DRAIN_ITEMS`, and after the last.
+
+    Returns:
+        How many there were.
+    """
+    number = 0
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            take(item)
+            number += 1
+            if not number % DRAIN_ITEMS:
+                await drain()
+    else:
+        for item in items:
+            take(item)
+            number += 1
+            if not number % DRAIN_ITEMS:
+                await drain()
+    await drain()
+    return number
+
+
+class _Taken:
+    """The dicts that `extend` has taken so far."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        source: Callable[[int, Mapping[str, Any]], Any] | None,
+        on_refused: Callable[[Mapping[str, Any], ValidationError], None] | None,
+    ) -> None:
+        self._builder = builder
+        self._source = source
+        self._on_refused = on_refused
+        self.number = 0
+        self.refused = 0
+
+    def take(self, item: Mapping[str, Any]) -> None:
+        """Add the next dict, or say that it cannot be right."""
+        number = self.number
+        source = None if self._source is None else self._source(number, item)
+        try:
+            self._builder.add(item, source=source)
+        except ValidationError as error:
+            if self._on_refused is None:
+                about = ", ".join(filter(None, (f"item {number}", error.about)))
+                raise ValidationError(
+                    error.field, error.value, error.accepted, about=about
+                ) from None
+            self._on_refused(item, error)
+            self.refused += 1
+        self.number = number + 1
