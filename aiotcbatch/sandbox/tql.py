@@ -55,6 +55,9 @@ _OPERATORS = {
     "endswith": "endswith",
 }
 
+#: Words that are no text when they stand without quotes.
+_WORDS = {"false": 0, "true": 1}
+
 Value = str | int | float
 
 
@@ -255,5 +258,5 @@ class _Reader:
         if kind == "number":
             return float(text) if "." in text or len(text) > 18 else int(text)  # noqa: PLR2004
         if kind == "word":
-            return text
+            return _WORDS.get(text.lower(), text)
         raise self.error("a value")

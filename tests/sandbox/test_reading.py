@@ -222,6 +222,13 @@ async def test_tql(filled, query, expected):
     assert await names(filled, f"/v3/groups?tql={quote_plus(query)}") == expected
 
 
+async def test_quoted_words_are_text_in_tql(call):
+    """A group may be called as a boolean is, and is found by that name."""
+    await call.job({"group": [{"type": "Threat", "name": "true", "xid": "x-1"}]})
+
+    assert await names(call, "/v3/groups?tql=name+%3D+%22true%22") == ["true"]
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -230,6 +237,7 @@ async def test_tql(filled, query, expected):
         ("indicatorActive = false", ["HKEY_USERS : n : REG_SZ"]),
         (f'md5 = "{"A" * 32}"', [f"{'a' * 32} : {'b' * 64}"]),
         ("dnsActive = true", ["a.example"]),
+        ('dnsActive = "True"', ["a.example"]),
         ('hasGroup(tag = "Phishing")', ["a.example"]),
     ],
 )

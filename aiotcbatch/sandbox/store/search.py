@@ -57,6 +57,20 @@ _FIELDS = {
     "insights": "insights",
     "aiprovider": "aiProvider",
 }
+#: Fields that are booleans.
+_FLAGS = frozenset(
+    {
+        "active",
+        "activelocked",
+        "displayed",
+        "dnsactive",
+        "indicatoractive",
+        "isprivate",
+        "pinned",
+        "privateflag",
+        "whoisactive",
+    }
+)
 _HASHES = frozenset({"md5", "sha1", "sha256", "filehash"})
 
 _ALIAS = re.compile(r"\b([eo])\.")
@@ -193,7 +207,7 @@ def _lower(node: tql.Comparison) -> tql.Comparison:
 
 
 def _operator(column: str, node: tql.Comparison, values: list[tql.Value]) -> str:
-    given = [_bound(value) for value in node.values]
+    given = [_flag(value) for value in node.values] if node.field in _FLAGS else [*node.values]
     if node.operator == "in":
         values.extend(given)
         return f"{column} IN ({','.join('?' * len(given))})"
@@ -212,7 +226,8 @@ def _operator(column: str, node: tql.Comparison, values: list[tql.Value]) -> str
     return f"{column} LIKE ? ESCAPE '\\'"
 
 
-def _bound(value: tql.Value) -> tql.Value:
+def _flag(value: tql.Value) -> tql.Value:
+    """Take the name of a boolean in quotes, too."""
     if isinstance(value, str) and value.lower() in {"true", "false"}:
         return int(value.lower() == "true")
     return value
