@@ -122,6 +122,19 @@ async def test_associations_that_are_refused(call, association, said):
     assert "$.association[0]" in error["errorMessage"]
 
 
+@pytest.mark.parametrize("field", ["ref_1", "ref_2", "id_1", "id_2"])
+async def test_the_path_of_an_end_that_does_not_exist(call, field):
+    """The path names the field that was sent."""
+    sent = {"ref_1": "inc-1", "ref_2": "adv-1"}
+    del sent[f"ref_{field[-1]}"]
+    sent[field] = 99
+    job_id, _ = await call.job({**EVERYTHING, "association": [sent]})
+
+    (error,) = await call.results(job_id)
+
+    assert f"'$.association[0].{field}'" in error["errorMessage"]
+
+
 async def test_associations_come_last(call):
     """An association array before the entities finds only what existed before the job."""
     document = {"association": DOCUMENTED[:1], **EVERYTHING}

@@ -184,9 +184,8 @@ def row_of(association: Association, found: dict[Link, Target]) -> Row:
 def _target(link: Link, found: dict[Link, Target], number: int) -> Target:
     target = found.get(link)
     if target is None:
-        raise RefusedError(
-            f"The requested resource was not found: {shown(link)}", CODE, f"ref_{number}"
-        )
+        field = f"ref_{number}" if link.id is None else f"id_{number}"
+        raise RefusedError(f"The requested resource was not found: {shown(link)}", CODE, field)
     return target
 
 
