@@ -23,6 +23,7 @@ class Catalog:
         attribute_types: Attribute types, beside the default ones; one of the same name wins.
         association_types: Association types, beside the default ones.
         techniques: ATT&CK technique ids and names, beside the default ones.
+        signature_types: Values of a Signature's ``fileType``, beside the default ones.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Catalog:
         attribute_types: Iterable[AttributeType] = (),
         association_types: Iterable[AssociationType] = (),
         techniques: Mapping[str, str] | None = None,
+        signature_types: Iterable[str] = (),
     ) -> None:
         own = {kind.name: kind for kind in (*vocabulary.INDICATOR_TYPES, *indicator_types)}
         self.indicators: tuple[IndicatorType, ...] = tuple(own.values())
@@ -44,6 +46,7 @@ class Catalog:
             *association_types,
         )
         self.techniques: dict[str, str] = {**vocabulary.TECHNIQUES, **(techniques or {})}
+        self.signature_types = (*vocabulary.SIGNATURE_TYPES, *signature_types)
         self._groups = {name.lower(): name for name in vocabulary.GROUP_BRANCHES}
         self._groups.update((name, name) for name in vocabulary.GROUP_BRANCHES)
 

@@ -79,6 +79,7 @@ class Sandbox:
         association_types: Association types beside the default ones.
         security_labels: Labels beside the default ones.
         techniques: ATT&CK techniques beside the default ones, name by id.
+        signature_types: Values of a Signature's ``fileType`` beside the default ones.
         routes: What is served beside the API and the page.
         **limits: Settings by name, such as ``entities_per_second=5000``.
     """
@@ -102,6 +103,7 @@ class Sandbox:
         association_types: Iterable[AssociationType] = (),
         security_labels: Iterable[SecurityLabel] = (),
         techniques: Mapping[str, str] | None = None,
+        signature_types: Iterable[str] = (),
         routes: Iterable[web.AbstractRouteDef] = (),
         **limits: Any,
     ) -> None:
@@ -115,7 +117,9 @@ class Sandbox:
         )
         self._instance = Instance(
             store,
-            Catalog(indicator_types, attribute_types, association_types, techniques),
+            Catalog(
+                indicator_types, attribute_types, association_types, techniques, signature_types
+            ),
             Gate([self._user]),
             self._first_settings,
             clock or SystemClock(),

@@ -136,6 +136,8 @@ SIGNATURE = {"fileName": "f", "fileText": "t", "fileType": "snort"}
         group("Event", status="needs review", eventType="trend"),
         group("Incident", status=None),
         group("Signature", **SIGNATURE),
+        group("Signature", **{**SIGNATURE, "fileType": "Snort ®"}),
+        group("Signature", **{**SIGNATURE, "fileType": "CybOX™"}),
         group("Report", insights="i", aiProvider="p"),
     ],
 )
@@ -173,6 +175,18 @@ async def test_groups_that_are_refused(call, sent, field):
     assert (status["successGroupCount"], status["errorGroupCount"]) == (1, 1)
     assert error["code"] == "0x1006"
     assert f"'$.group[0].{field}'" in error["errorMessage"]
+
+
+async def test_custom_signature_types():
+    """What an instance has beside the default values is taken as well."""
+    async with calling(Sandbox(signature_types=["Zeek"])) as call:
+        _, status = await call.job(
+            {"group": [group("Signature", **{**SIGNATURE, "fileType": "zeek"})]}
+        )
+        (stored,) = call.sandbox.entities()
+
+    assert status["successGroupCount"] == 1
+    assert stored.fields["fileType"] == "Zeek"
 
 
 async def test_the_documented_example(call):

@@ -24,17 +24,24 @@ def identity(xid: str) -> str:
 
 
 def _choice(choices: tuple[str, ...]) -> Callable[[Any], str]:
-    """Make a converter that takes one of a list, in any letter case."""
-    known = {choice.lower(): choice for choice in choices}
+    """Make a converter that takes one of a list, in any letter case and as a trademark or not."""
+    known = {_bare(choice): choice for choice in choices}
 
     def convert(value: Any) -> str:
-        text = values.text(value)
-        if text.lower() not in known:
+        bare = _bare(values.text(value))
+        if bare not in known:
             raise ValueError(value)
-        return known[text.lower()]
+        return known[bare]
 
     return convert
 
+
+def _bare(choice: str) -> str:
+    """Take away what older clients write otherwise, such as the sign in ``Snort ®``."""
+    return choice.translate(_TRADEMARKS).strip().lower()
+
+
+_TRADEMARKS = dict.fromkeys(map(ord, "®™"))
 
 _COMMON: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "firstSeen": ("firstSeen", values.date),
@@ -68,7 +75,6 @@ _OF_TYPE: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "Signature": {
         "fileName": ("fileName", values.text),
         "fileText": ("fileText", values.text),
-        "fileType": ("fileType", _choice(vocabulary.SIGNATURE_TYPES)),
     },
     "Email": {
         "subject": ("subject", values.text),
@@ -109,6 +115,7 @@ class GroupReader:
         self._fields = {
             name: {**_COMMON, **_OF_TYPE.get(name, {})} for name in vocabulary.GROUP_BRANCHES
         }
+        self._fields["Signature"]["fileType"] = ("fileType", _choice(catalog.signature_types))
 
     def identify(self, value: Any, position: int) -> Incoming:
         """
