@@ -15,7 +15,7 @@ from __future__ import annotations
 from aiotcbatch.auth import Auth, HmacAuth, TokenAuth
 from aiotcbatch.batch import Batch
 from aiotcbatch.client import AttributeType, Client, IndicatorType, Owner
-from aiotcbatch.collecting.contents import FileContent
+from aiotcbatch.entities.contents import FileContent
 from aiotcbatch.entities.entity import Entity
 from aiotcbatch.entities.group import (
     Adversary,
@@ -92,13 +92,12 @@ from aiotcbatch.errors import (
     UsageError,
     ValidationError,
 )
-from aiotcbatch.outcomes import Outcome, Outcomes
-from aiotcbatch.results import BatchError, BatchStatus
-from aiotcbatch.settings import Settings
+from aiotcbatch.results.outcomes import Outcome, Outcomes
+from aiotcbatch.results.status import BatchError, BatchStatus, UploadResult
 from aiotcbatch.stream import Stream, StreamStatistics
-from aiotcbatch.submitting.files import UploadResult
 from aiotcbatch.transport.http import ClientStatistics
 from aiotcbatch.transport.retry import RetryPolicy
+from aiotcbatch.transport.settings import Settings
 from aiotcbatch.xid import generate_xid
 
 __all__ = [

@@ -9,12 +9,12 @@ from anyio import CancelScope
 
 from aiotcbatch.errors import AiotcbatchError, UsageError
 from aiotcbatch.events import BatchAbandoned
-from aiotcbatch.recorder import NO_RECORDER
-from aiotcbatch.results import BatchStatus
+from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.retrying import Retrying
 from aiotcbatch.submitting.job import JobSettings
 from aiotcbatch.submitting.options import SubmitOptions
 from aiotcbatch.submitting.pipeline import Pipeline
+from aiotcbatch.submitting.recorder import NO_RECORDER
 from aiotcbatch.submitting.stepwise import StepByStep
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from aiotcbatch.collecting.chunk import Chunk
-    from aiotcbatch.collecting.contents import FileContent
-    from aiotcbatch.keeper import Resumed
+    from aiotcbatch.entities.contents import FileContent
+    from aiotcbatch.journal.keeper import Resumed
     from aiotcbatch.submitting.job import Job
     from aiotcbatch.submitting.steps import Clock
     from aiotcbatch.transport.http import Transport
@@ -173,11 +173,11 @@ class Batch(StepByStep, Retrying):
     async def __aenter__(self) -> Self:
         if self._journal_path is not None and self._resumed is None:
             # imported here, since SQLite and the journal take as long as half of all else
-            from aiotcbatch.keeper import resume  # noqa: PLC0415
+            from aiotcbatch.journal.keeper import resume  # noqa: PLC0415
 
             buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
             resumed = await resume(self._journal_path, self._settings, buffers, self._contents)
-            self._resumed, self._keeper = resumed, resumed.keeper
+            self._resumed, self._keep = resumed, resumed.keeper.keep
             self._closed = False
             self._recorder = self._steps.recorder = resumed.recorder
             self._backlog.pending += resumed.jobs

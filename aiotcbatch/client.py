@@ -21,7 +21,8 @@ from aiotcbatch.instance import (
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import JobSettings
 from aiotcbatch.transport.answers import unreadable
-from aiotcbatch.transport.http import Settings, Transport
+from aiotcbatch.transport.http import Transport
+from aiotcbatch.transport.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 
     from aiotcbatch.batch import BatchOptions
     from aiotcbatch.events import ClientEvent
-    from aiotcbatch.settings import Options
     from aiotcbatch.stream import StreamOptions
     from aiotcbatch.transport.answers import Answer
     from aiotcbatch.transport.http import ClientStatistics
+    from aiotcbatch.transport.settings import Options
 
 __all__ = ["AttributeType", "Client", "IndicatorType", "Owner"]
 

@@ -45,7 +45,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aiotcbatch.results import BatchStatus
+    from aiotcbatch.results.status import BatchStatus
 
 __all__ = [
     "ERROR_CODES",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.collecting.builder import Builder
 from aiotcbatch.collecting.extending import take_all
-from aiotcbatch.dead_letters import Letter, read_letters, write_letters
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, ValidationError
-from aiotcbatch.outcomes import Outcomes
-from aiotcbatch.results import BatchStatus
+from aiotcbatch.results.dead_letters import Letter, read_letters, write_letters
+from aiotcbatch.results.outcomes import Outcomes
+from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.submitting.job import Job
 from aiotcbatch.xid import unique_xid
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from aiotcbatch.collecting.chunk import Chunk
-    from aiotcbatch.collecting.contents import FileContent
-    from aiotcbatch.outcomes import Outcome
+    from aiotcbatch.entities.contents import FileContent
+    from aiotcbatch.results.outcomes import Outcome
     from aiotcbatch.submitting.job import JobSettings
 
 __all__ = ["Retrying", "add_letter", "with_xid"]

@@ -17,12 +17,12 @@ from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, UsageError
-from aiotcbatch.recorder import NO_RECORDER
-from aiotcbatch.results import COUNTS, BatchStatus
+from aiotcbatch.results.status import COUNTS, BatchStatus
 from aiotcbatch.retrying import Retrying
 from aiotcbatch.submitting.job import Job
 from aiotcbatch.submitting.pipeline import Clock, Halt, Pipeline, SubmitOptions
 from aiotcbatch.submitting.polling import PollSchedule
+from aiotcbatch.submitting.recorder import NO_RECORDER
 from aiotcbatch.transport.retry import is_transient
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
     from aiotcbatch.collecting.chunk import Chunk
-    from aiotcbatch.collecting.contents import FileContent
-    from aiotcbatch.keeper import Resumed
+    from aiotcbatch.entities.contents import FileContent
+    from aiotcbatch.journal.keeper import Resumed
     from aiotcbatch.submitting.job import JobSettings
     from aiotcbatch.transport.http import Transport
 
@@ -247,11 +247,11 @@ class Stream(TypedBuilder, Retrying):
     async def _resume(self, path: str | PathLike[str]) -> None:
         """Open the journal, and go on with what it has."""
         # imported here, since SQLite and the journal take as long as half of all else
-        from aiotcbatch.keeper import resume  # noqa: PLC0415
+        from aiotcbatch.journal.keeper import resume  # noqa: PLC0415
 
         buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
         resumed = await resume(path, self._settings, buffers, self._contents)
-        self._resumed, self._keeper = resumed, resumed.keeper
+        self._resumed, self._keep = resumed, resumed.keeper.keep
         self._closed = False
         self._recorder = resumed.recorder
         self._pipeline = self._new_pipeline(self._next_jobs(), recorder=resumed.recorder)
@@ -297,7 +297,8 @@ class Stream(TypedBuilder, Retrying):
         await self.drain()
         for association in self._links.release():
             super().add_association(association)
-        await self._keep()
+        if self._keep is not None:
+            await self._keep()
         self._ending = True
         self._pipeline.wake()
         while (self._buffered or self._sending) and self._failure is None:
@@ -427,7 +428,7 @@ class Stream(TypedBuilder, Retrying):
         return self._groups.is_open(xid)
 
     def _set_aside(self, xid: str, association: Association) -> int | None:
-        if self._keeper is None:
+        if self._keep is None:
             return None
         return self._associations.set_aside(encode(HeldLink.record(xid, association)))
 

@@ -33,7 +33,7 @@ from aiotcbatch.errors import (
     UsageError,
     ValidationError,
 )
-from aiotcbatch.results import COUNTS
+from aiotcbatch.results.status import COUNTS
 from aiotcbatch.sandbox import (
     FailedJob,
     StuckJob,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiotcbatch.batch import Batch
-    from aiotcbatch.results import BatchStatus
+    from aiotcbatch.results.status import BatchStatus
 
 
 def add_document(batch: Batch, xid: str, content: Any = b"content") -> None:

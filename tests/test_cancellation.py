@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from aiotcbatch.batch import Batch
-    from aiotcbatch.results import BatchStatus
+    from aiotcbatch.results.status import BatchStatus
 
 #: The entities of `build`.
 SENT = 8

@@ -10,7 +10,8 @@ from support.servers import AUTH, SECRET, json_answer, text_answer
 from aiotcbatch.auth import HmacAuth, TokenAuth
 from aiotcbatch.client import AttributeType, Client, IndicatorType, Owner
 from aiotcbatch.errors import ClosedError, ConfigurationError, UnreadableAnswerError
-from aiotcbatch.transport.http import RetryPolicy, Settings
+from aiotcbatch.transport.retry import RetryPolicy
+from aiotcbatch.transport.settings import Settings
 
 pytest_plugins = ["support.wire"]
 

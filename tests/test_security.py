@@ -25,7 +25,9 @@ from aiotcbatch.errors import (
     UnreadableAnswerError,
 )
 from aiotcbatch.transport.answers import Answer, error_for, inflate
-from aiotcbatch.transport.http import RetryPolicy, Settings, Transport
+from aiotcbatch.transport.http import Transport
+from aiotcbatch.transport.retry import RetryPolicy
+from aiotcbatch.transport.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

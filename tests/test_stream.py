@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from aiotcbatch.results import BatchStatus
+    from aiotcbatch.results.status import BatchStatus
 
 OWNER = "MyOrg"
 

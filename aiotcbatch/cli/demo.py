@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aiotcbatch.batch import Batch
     from aiotcbatch.cli.display import Display, Steps
     from aiotcbatch.cli.readback import Comparison, FoundGroup
-    from aiotcbatch.results import BatchStatus
+    from aiotcbatch.results.status import BatchStatus
     from aiotcbatch.sandbox import Sandbox
     from aiotcbatch.transport.http import Transport
 

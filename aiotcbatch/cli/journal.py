@@ -17,9 +17,10 @@ import orjson
 from aiotcbatch.cli.run import SOME_FAILED, Ending
 from aiotcbatch.cli.submit import handled, report, show_left, show_rest
 from aiotcbatch.client import Client
+from aiotcbatch.collecting.origins import Origin
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, JournalDamagedError
-from aiotcbatch.journal import Journal, Kind, Origin, export
-from aiotcbatch.results import BatchStatus
+from aiotcbatch.journal import Journal, Kind, export
+from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from aiotcbatch.transport.http import quote_segment
+from aiotcbatch.transport.settings import quote_segment
 
 if TYPE_CHECKING:
     from collections.abc import (

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from aiotcbatch.dead_letters import is_letter, letter_in
 from aiotcbatch.entities.group import GROUP_CLASSES
 from aiotcbatch.errors import ValidationError
+from aiotcbatch.results.dead_letters import is_letter, letter_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from aiotcbatch.dead_letters import Letter
-    from aiotcbatch.outcomes import Kind
+    from aiotcbatch.results.dead_letters import Letter
+    from aiotcbatch.results.outcomes import Kind
 
 __all__ = ["Record", "RecordReader"]
 

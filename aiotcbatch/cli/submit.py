@@ -15,10 +15,10 @@ from aiotcbatch.cli.inputs import STDIN, blocks, total_size
 from aiotcbatch.cli.records import RecordReader
 from aiotcbatch.cli.run import SOME_FAILED, Ending
 from aiotcbatch.client import Client
-from aiotcbatch.dead_letters import write_letters
 from aiotcbatch.errors import AccessDeniedError, ConfigurationError, ValidationError
-from aiotcbatch.outcomes import Outcome
-from aiotcbatch.results import BatchError
+from aiotcbatch.results.dead_letters import write_letters
+from aiotcbatch.results.outcomes import Outcome
+from aiotcbatch.results.status import BatchError
 from aiotcbatch.retrying import add_letter, with_xid
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aiotcbatch.batch import Batch
     from aiotcbatch.cli.display import Display, Steps
     from aiotcbatch.cli.records import Record
-    from aiotcbatch.results import BatchStatus
+    from aiotcbatch.results.status import BatchStatus
 
     #: A record that could not be added, None if the line has none, and why.
     Refused = tuple[Record | None, ValidationError]

@@ -36,11 +36,10 @@ from aiotcbatch.errors import ClosedError, ConfigurationError, ValidationError
 from aiotcbatch.xid import random_xid, unique_xid
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
     from os import PathLike
 
     from aiotcbatch.entities.entity import Entity
-    from aiotcbatch.keeper import Keeper
 
 __all__ = ["Builder", "encoded_source"]
 
@@ -99,7 +98,7 @@ class Builder:
         self._know_types(indicator_types)
         self._drain_lock = anyio.Lock()
         #: Brings what is drained into the journal; None if there is none.
-        self._keeper: Keeper | None = None
+        self._keep: Callable[[], Awaitable[None]] | None = None
         self._closed = False
 
     @property
@@ -545,17 +544,13 @@ class Builder:
         """
         async with self._drain_lock:
             errors = [*await self._groups.drain(), *await self._indicators.drain()]
-            await self._keep()
+            if self._keep is not None:
+                await self._keep()
             await self._spill()
         if errors:
             for error in errors[1:]:
                 errors[0].add_note(f"likewise: {error}")
             raise errors[0]
-
-    async def _keep(self) -> None:
-        """Write to the journal, if there is one, what it does not have yet."""
-        if self._keeper is not None:
-            await self._keeper.keep()
 
     async def _spill(self) -> None:
         """Move encoded entities to disk, so that no more than the limit stays in memory."""

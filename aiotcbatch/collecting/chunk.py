@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from aiotcbatch.collecting.buffer import Buffer
-    from aiotcbatch.collecting.contents import FileItem
     from aiotcbatch.collecting.group_buffer import GroupBuffer
     from aiotcbatch.collecting.segments import Piece
     from aiotcbatch.collecting.spool import Spool
+    from aiotcbatch.entities.contents import FileItem
 
 __all__ = ["FRAME_BYTES", "Chunk", "cut_chunk", "records"]
 

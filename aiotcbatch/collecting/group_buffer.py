@@ -14,8 +14,8 @@ from aiotcbatch.collecting.segments import Cut, encode, loaded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aiotcbatch.collecting.contents import FileItem
     from aiotcbatch.collecting.segments import Segment
+    from aiotcbatch.entities.contents import FileItem
 
 __all__ = ["GroupBuffer"]
 

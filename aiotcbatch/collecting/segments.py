@@ -16,7 +16,7 @@ from aiotcbatch.collecting.spool import StoredSlice
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from aiotcbatch.collecting.contents import FileItem
+    from aiotcbatch.entities.contents import FileItem
 
 __all__ = ["Cut", "Piece", "Segment", "SourceReader", "encode", "loaded"]
 

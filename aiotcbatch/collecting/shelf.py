@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio.lowlevel
 
 from aiotcbatch.collecting.buffer import Buffer, xid_of
-from aiotcbatch.collecting.contents import FileItem
 from aiotcbatch.collecting.group_buffer import GroupBuffer
 from aiotcbatch.collecting.segments import encode
+from aiotcbatch.entities.contents import FileItem
 from aiotcbatch.entities.entity import Entity, Term
 from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup, Group, require
 from aiotcbatch.entities.indicator import INDICATOR_CLASSES, CustomIndicator, Indicator

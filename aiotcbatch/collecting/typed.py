@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
-    from aiotcbatch.collecting.contents import FileContent
+    from aiotcbatch.entities.contents import FileContent
 
     Moment = str | int | float | datetime | date
     Number = str | int | float

@@ -11,7 +11,7 @@ from aiotcbatch.errors import UsageError, ValidationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aiotcbatch.collecting.contents import FileContent
+    from aiotcbatch.entities.contents import FileContent
     from aiotcbatch.entities.entity import Term
     from aiotcbatch.entities.indicator import Indicator
 

@@ -44,19 +44,16 @@ from aiotcbatch.journal.records import (
     StoredSegment,
 )
 from aiotcbatch.journal.salvage import Salvaged
-from aiotcbatch.journal.sources import Origin, Source
 from aiotcbatch.journal.store import Journal
 
 __all__ = [
     "Journal",
     "JournalSlice",
     "Kind",
-    "Origin",
     "Restored",
     "Run",
     "Salvaged",
     "Segment",
-    "Source",
     "StoredFile",
     "StoredJob",
     "StoredSegment",

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from aiotcbatch.collecting.origins import Origin
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.journal.bodies import Extent, JournalSlice, Readers, connect_reader
 from aiotcbatch.journal.lock import noted_commits
 from aiotcbatch.journal.opening import damage, examined, explained
 from aiotcbatch.journal.records import sources_of
 from aiotcbatch.journal.schema import FileRow, JobRow, place_of, unpack_runs
-from aiotcbatch.journal.sources import Origin
 from aiotcbatch.journal.survey import SPENT, Survey, SurveyedSegment
 
 if TYPE_CHECKING:

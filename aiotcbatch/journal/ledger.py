@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from aiotcbatch.collecting.origins import described
 from aiotcbatch.journal.bodies import Extent
 from aiotcbatch.journal.records import Kind, Run, merged, starts_to_bytes
 from aiotcbatch.journal.schema import (
@@ -26,13 +27,12 @@ from aiotcbatch.journal.schema import (
     run_at,
     unpack_runs,
 )
-from aiotcbatch.journal.sources import described
 from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from aiotcbatch.collecting.contents import FileItem
+    from aiotcbatch.entities.contents import FileItem
     from aiotcbatch.journal.records import Segment
 
 __all__ = ["Ledger"]

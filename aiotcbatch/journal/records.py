@@ -15,8 +15,8 @@ from anyio import to_thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
+    from aiotcbatch.collecting.origins import Source
     from aiotcbatch.journal.bodies import JournalSlice
-    from aiotcbatch.journal.sources import Source
     from aiotcbatch.submitting.job import Phase
 
 __all__ = ["Kind", "Restored", "Run", "Segment", "StoredFile", "StoredJob", "StoredSegment"]

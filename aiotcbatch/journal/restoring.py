@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from aiotcbatch.collecting.origins import Origin, Source
 from aiotcbatch.journal.bodies import Extent, JournalSlice, Readers
 from aiotcbatch.journal.records import Restored, StoredFile, StoredJob, StoredSegment
 from aiotcbatch.journal.schema import FileRow, JobRow, run_at, unpack_runs
-from aiotcbatch.journal.sources import Origin, Source
 from aiotcbatch.journal.survey import WAITING, Survey, SurveyedSegment
 from aiotcbatch.submitting.job import Phase
 

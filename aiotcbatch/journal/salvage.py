@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from aiotcbatch.collecting.origins import Origin
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.journal.ledger import Ledger
 from aiotcbatch.journal.lock import FileLock
@@ -35,7 +36,6 @@ from aiotcbatch.journal.schema import (
     run_at,
     unpack_runs,
 )
-from aiotcbatch.journal.sources import Origin
 from aiotcbatch.journal.survey import (
     IN_JOB,
     SPENT,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from aiotcbatch.collecting.contents import FileItem
+    from aiotcbatch.entities.contents import FileItem
     from aiotcbatch.journal.bodies import Extent
     from aiotcbatch.journal.ledger import Ledger
     from aiotcbatch.journal.records import Restored, Run, Segment

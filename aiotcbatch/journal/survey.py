@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
+from aiotcbatch.collecting.origins import Origin
 from aiotcbatch.journal.ledger import blocks_of
 from aiotcbatch.journal.records import Kind, starts_from_bytes, starts_size
 from aiotcbatch.journal.schema import (
@@ -33,7 +34,6 @@ from aiotcbatch.journal.schema import (
     run_at,
     unpack_runs,
 )
-from aiotcbatch.journal.sources import Origin
 from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiotcbatch.results import BatchStatus
+from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:

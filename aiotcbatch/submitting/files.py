@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import CapacityLimiter
 
-from aiotcbatch.collecting.contents import FileContent, FileItem
 from aiotcbatch.errors import (
     AiotcbatchError,
     ConfigurationError,
@@ -18,52 +17,24 @@ from aiotcbatch.errors import (
     ValidationError,
 )
 from aiotcbatch.events import FileFailed, FileUploaded
+from aiotcbatch.results.status import UploadResult
 from aiotcbatch.submitting.producers import opened, produce
 from aiotcbatch.transport.answers import unreadable
-from aiotcbatch.transport.http import quote_segment
+from aiotcbatch.transport.settings import quote_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from aiotcbatch.entities.contents import FileItem
     from aiotcbatch.transport.answers import Answer
     from aiotcbatch.transport.body import Body
     from aiotcbatch.transport.http import Transport
 
-__all__ = ["FileContent", "FileItem", "UploadResult", "upload_files"]
+__all__ = ["upload_files"]
 
 #: Source: v2 API, file content of documents and reports.
 _STORED = "success"
 _BRANCHES = {"Document": "documents", "Report": "reports"}
-
-
-class UploadResult(dict[str, Any]):
-    """
-    What became of one file.
-
-    It is a dict with the keys ``uploaded``, ``xid``, ``error`` (text, None if it is uploaded) and
-    ``bytes`` (how many were uploaded), and has them as properties too.
-    """
-
-    @property
-    def uploaded(self) -> bool:
-        """Whether the content is on the server."""
-        return bool(self["uploaded"])
-
-    @property
-    def xid(self) -> str:
-        """The xid of the group."""
-        return str(self["xid"])
-
-    @property
-    def error(self) -> str | None:
-        """Why it is not uploaded, None if it is."""
-        error: str | None = self.get("error")
-        return error
-
-    @property
-    def size(self) -> int:
-        """Number of bytes that were uploaded."""
-        return int(self.get("bytes") or 0)
 
 
 async def upload_files(

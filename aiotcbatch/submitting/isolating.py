@@ -16,13 +16,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.collecting.recutting import Records
-from aiotcbatch.results import BatchError
+from aiotcbatch.results.status import BatchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aiotcbatch.collecting.chunk import Chunk
-    from aiotcbatch.results import BatchStatus
+    from aiotcbatch.results.status import BatchStatus
     from aiotcbatch.submitting.job import Job, JobSettings
 
 __all__ = ["Part", "Search", "blamed", "given_up", "isolate"]

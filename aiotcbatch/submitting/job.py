@@ -8,18 +8,17 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.errors import ConfigurationError, CriticalError
-from aiotcbatch.outcomes import JobRecord
-from aiotcbatch.results import BatchStatus
-from aiotcbatch.submitting.files import UploadResult
+from aiotcbatch.results.outcomes import JobRecord
+from aiotcbatch.results.status import BatchStatus, UploadResult
 from aiotcbatch.submitting.producers import is_read_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiotcbatch.collecting.chunk import Chunk
-    from aiotcbatch.collecting.contents import FileItem
-    from aiotcbatch.outcomes import OutcomeState
-    from aiotcbatch.results import BatchError
+    from aiotcbatch.entities.contents import FileItem
+    from aiotcbatch.results.outcomes import OutcomeState
+    from aiotcbatch.results.status import BatchError
     from aiotcbatch.submitting.isolating import Search
 
 __all__ = ["Job", "JobSettings", "Phase"]

@@ -13,13 +13,15 @@ from aiotcbatch.errors import (
     UnavailableError,
     UnreadableAnswerError,
 )
-from aiotcbatch.results import COUNTS, BatchError, BatchStatus
+from aiotcbatch.results.status import COUNTS, BatchError, BatchStatus
 from aiotcbatch.transport.answers import unreadable
-from aiotcbatch.transport.http import multipart
+from aiotcbatch.transport.body import multipart
 
 if TYPE_CHECKING:
     from aiotcbatch.submitting.job import JobSettings
-    from aiotcbatch.transport.http import Answer, Body, Transport
+    from aiotcbatch.transport.answers import Answer
+    from aiotcbatch.transport.body import Body
+    from aiotcbatch.transport.http import Transport
 
 __all__ = ["UNKNOWN_OUTCOME", "JobApi"]
 

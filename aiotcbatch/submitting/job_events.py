@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aiotcbatch.events import Events
-    from aiotcbatch.results import BatchStatus
+    from aiotcbatch.results.status import BatchStatus
     from aiotcbatch.submitting.job import Job, JobSettings
 
 __all__ = ["JobEvents"]

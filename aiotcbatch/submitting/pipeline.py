@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import anyio
 
 from aiotcbatch.errors import AiotcbatchError, CriticalError, NotFoundError
-from aiotcbatch.recorder import NO_RECORDER
 from aiotcbatch.submitting.job import Phase
 from aiotcbatch.submitting.options import Halt, SubmitOptions
+from aiotcbatch.submitting.recorder import NO_RECORDER
 from aiotcbatch.submitting.steps import Clock, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from aiotcbatch.recorder import Recorder
     from aiotcbatch.submitting.job import Job
     from aiotcbatch.submitting.polling import PollSchedule
+    from aiotcbatch.submitting.recorder import Recorder
     from aiotcbatch.transport.http import Transport
 
 __all__ = ["Clock", "Halt", "Pipeline", "SubmitOptions"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from anyio import CapacityLimiter
 
-    from aiotcbatch.collecting.contents import Content, FileContent
+    from aiotcbatch.entities.contents import Content, FileContent
     from aiotcbatch.transport.body import Body
 
 __all__ = ["BLOCK_BYTES", "SPOOL_BYTES", "FileBody", "is_read_once", "opened", "produce"]

@@ -21,25 +21,26 @@ from aiotcbatch.errors import (
     RequestRefusedError,
     UploadTooLargeError,
 )
-from aiotcbatch.recorder import NO_RECORDER
-from aiotcbatch.results import BatchError, EntityLookup
+from aiotcbatch.results.lookup import EntityLookup
+from aiotcbatch.results.status import BatchError
 from aiotcbatch.submitting.files import upload_files
 from aiotcbatch.submitting.isolating import Search, blamed, given_up, isolate
 from aiotcbatch.submitting.job import Job, Phase
 from aiotcbatch.submitting.job_api import UNKNOWN_OUTCOME, JobApi
 from aiotcbatch.submitting.job_events import JobEvents
 from aiotcbatch.submitting.producers import is_read_once
+from aiotcbatch.submitting.recorder import NO_RECORDER
 from aiotcbatch.transport.retry import was_refused_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from aiotcbatch.collecting.chunk import Chunk
-    from aiotcbatch.collecting.contents import FileItem
-    from aiotcbatch.recorder import Recorder
-    from aiotcbatch.results import BatchStatus
+    from aiotcbatch.entities.contents import FileItem
+    from aiotcbatch.results.status import BatchStatus
     from aiotcbatch.submitting.job import JobSettings
     from aiotcbatch.submitting.polling import PollSchedule
+    from aiotcbatch.submitting.recorder import Recorder
     from aiotcbatch.transport.http import Transport
 
 __all__ = ["NOT_KNOWN", "Clock", "Nap", "Steps"]

@@ -15,7 +15,7 @@ from aiotcbatch.errors import (
     UploadTooLargeError,
     UsageError,
 )
-from aiotcbatch.results import BatchStatus
+from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.submitting.backlog import Backlog
 from aiotcbatch.submitting.job import Job, Phase
 from aiotcbatch.submitting.options import Configurable
@@ -25,8 +25,7 @@ from aiotcbatch.submitting.steps import Clock, Steps, tied
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aiotcbatch.results import BatchError
-    from aiotcbatch.submitting.files import UploadResult
+    from aiotcbatch.results.status import BatchError, UploadResult
     from aiotcbatch.submitting.job import JobSettings
     from aiotcbatch.submitting.options import SubmitOptions
     from aiotcbatch.transport.http import Transport

@@ -20,9 +20,9 @@ from multidict import CIMultiDict
 
 from aiotcbatch.auth import HiddenHeaders, secrets_in
 from aiotcbatch.errors import ClosedError, ConfigurationError
-from aiotcbatch.settings import is_loopback, split_proxy
 from aiotcbatch.transport.answers import Answer, inflate, unreadable
 from aiotcbatch.transport.failures import map_error
+from aiotcbatch.transport.settings import is_loopback, split_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from aiotcbatch.errors import UnreadableAnswerError
-    from aiotcbatch.settings import Settings
     from aiotcbatch.transport.payload import WirePayload
+    from aiotcbatch.transport.settings import Settings
 
 __all__ = ["Exchange"]
 

@@ -27,13 +27,13 @@ from aiotcbatch.events import (
     RequestRetried,
     RetryRefused,
 )
-from aiotcbatch.settings import Settings, parse_api_url, quote_segment
 from aiotcbatch.transport.answers import Answer, error_for, unreadable
-from aiotcbatch.transport.body import Body, as_body, multipart
+from aiotcbatch.transport.body import Body, as_body
 from aiotcbatch.transport.exchange import Exchange
 from aiotcbatch.transport.payload import WirePayload
 from aiotcbatch.transport.restraint import Circuit, RetryBudget
-from aiotcbatch.transport.retry import RetryPolicy, is_transient, was_refused_unseen
+from aiotcbatch.transport.retry import is_transient, was_refused_unseen
+from aiotcbatch.transport.settings import Settings, parse_api_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -43,16 +43,7 @@ if TYPE_CHECKING:
     from aiotcbatch.auth import Auth
     from aiotcbatch.events import ClientEvent
 
-__all__ = [
-    "Answer",
-    "Body",
-    "ClientStatistics",
-    "RetryPolicy",
-    "Settings",
-    "Transport",
-    "multipart",
-    "quote_segment",
-]
+__all__ = ["ClientStatistics", "Transport"]
 
 _REPEATABLE = frozenset({"DELETE", "GET", "HEAD", "PUT"})
 #: Larger JSON is read in a worker thread, so as not to hold up the loop.

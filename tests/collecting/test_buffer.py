@@ -12,10 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from aiotcbatch.collecting import buffer as buffer_module
 from aiotcbatch.collecting.buffer import Buffer, xid_of
-from aiotcbatch.collecting.contents import FileItem
 from aiotcbatch.collecting.group_buffer import GroupBuffer
 from aiotcbatch.collecting.segments import Cut, encode, loaded
 from aiotcbatch.collecting.spool import Spool
+from aiotcbatch.entities.contents import FileItem
 
 XIDS = st.sampled_from([f"x{number}" for number in range(12)])
 

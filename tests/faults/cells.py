@@ -13,7 +13,7 @@ from support.submitting import OWNER, Time
 
 from aiotcbatch import BatchStatus, Client, HmacAuth, TokenAuth
 from aiotcbatch.errors import AiotcbatchError
-from aiotcbatch.transport.http import RetryPolicy
+from aiotcbatch.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

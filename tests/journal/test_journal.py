@@ -11,7 +11,7 @@ import pytest
 from support.journals import GROUPS, INDICATORS, OWNER, RECORDS, reopened, small_blocks
 
 from aiotcbatch import ConfigurationError, JournalDamagedError, JournalError
-from aiotcbatch.collecting.contents import FileItem
+from aiotcbatch.entities.contents import FileItem
 from aiotcbatch.journal import Journal, Kind, Run, Segment, export
 from aiotcbatch.submitting.job import JobSettings, Phase
 

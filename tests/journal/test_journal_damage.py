@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from support.journals import OWNER, course, file_names, observed, perform, small_blocks
 
 from aiotcbatch import ConfigurationError, JournalDamagedError, JournalError
-from aiotcbatch.collecting.contents import FileItem
-from aiotcbatch.journal import Journal, Kind, Origin, Run, Segment, export
+from aiotcbatch.collecting.origins import Origin
+from aiotcbatch.entities.contents import FileItem
+from aiotcbatch.journal import Journal, Kind, Run, Segment, export
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aiotcbatch.collecting.chunk import Chunk
-from aiotcbatch.collecting.contents import FileItem
+from aiotcbatch.entities.contents import FileItem
 from aiotcbatch.errors import ConnectError
 from aiotcbatch.submitting.backlog import REMEMBERED, Backlog
 from aiotcbatch.submitting.job import Job, JobSettings, Phase

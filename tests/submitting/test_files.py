@@ -12,7 +12,7 @@ from aiohttp import web
 from support.servers import ONCE, cancel_when, in_turn, json_answer, text_answer
 
 from aiotcbatch.auth import TokenAuth
-from aiotcbatch.collecting.contents import FileItem
+from aiotcbatch.entities.contents import FileItem
 from aiotcbatch.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -20,7 +20,8 @@ from aiotcbatch.errors import (
     RequestRefusedError,
     ValidationError,
 )
-from aiotcbatch.submitting.files import UploadResult, upload_files
+from aiotcbatch.results.status import UploadResult
+from aiotcbatch.submitting.files import upload_files
 
 pytest_plugins = ["support.wire"]
 

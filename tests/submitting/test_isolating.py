@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aiotcbatch.batch import Batch
-    from aiotcbatch.results import BatchStatus
+    from aiotcbatch.results.status import BatchStatus
 
 BATCH = {"validate": False}
 #: Tags of a shape at which the server gives up.

@@ -10,8 +10,7 @@ import pytest
 
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.errors import ConfigurationError, ConnectError, CriticalError
-from aiotcbatch.results import BatchError
-from aiotcbatch.submitting.files import UploadResult
+from aiotcbatch.results.status import BatchError, UploadResult
 from aiotcbatch.submitting.job import Job, JobSettings, Phase
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from support.submitting import Time
 from aiotcbatch.batch import Batch
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.errors import AiotcbatchError, JobError, RequestRefusedError
-from aiotcbatch.results import BatchStatus
+from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.submitting.job import Job, JobSettings
 from aiotcbatch.submitting.pipeline import Clock, Halt, Pipeline, SubmitOptions
 from aiotcbatch.submitting.polling import PollSchedule

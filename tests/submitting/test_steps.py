@@ -22,7 +22,7 @@ from aiotcbatch.errors import (
     RequestRefusedError,
     UnavailableError,
 )
-from aiotcbatch.results import BatchError, BatchStatus
+from aiotcbatch.results.status import BatchError, BatchStatus
 from aiotcbatch.submitting.job import Job, JobSettings, Phase
 from aiotcbatch.submitting.polling import PollSchedule
 from aiotcbatch.submitting.steps import Clock, Steps

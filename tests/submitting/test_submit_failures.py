@@ -43,7 +43,7 @@ from aiotcbatch.sandbox import (
     unauthorized,
     unavailable,
 )
-from aiotcbatch.transport.http import RetryPolicy
+from aiotcbatch.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from aiotcbatch.collecting.contents import FileItem
+from aiotcbatch.entities.contents import FileItem
 from aiotcbatch.journal import Journal, Kind, Run, Segment
 from aiotcbatch.submitting.job import Phase
 

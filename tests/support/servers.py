@@ -12,7 +12,7 @@ import anyio.lowlevel
 from aiohttp import web
 
 from aiotcbatch.auth import HmacAuth
-from aiotcbatch.transport.http import RetryPolicy
+from aiotcbatch.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,9 @@ from anyio.lowlevel import checkpoint
 
 from aiotcbatch.batch import Batch
 from aiotcbatch.submitting.steps import Clock
-from aiotcbatch.transport.http import RetryPolicy, Settings, Transport
+from aiotcbatch.transport.http import Transport
+from aiotcbatch.transport.retry import RetryPolicy
+from aiotcbatch.transport.settings import Settings
 from support.servers import Naps
 
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from aiotcbatch.transport.http import RetryPolicy, Settings, Transport
+from aiotcbatch.transport.http import Transport
+from aiotcbatch.transport.retry import RetryPolicy
+from aiotcbatch.transport.settings import Settings
 from support.servers import AUTH, NOW, Handler, Naps, OnConnection, Seen, Server
 
 if TYPE_CHECKING:

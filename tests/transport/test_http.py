@@ -34,7 +34,10 @@ from aiotcbatch.errors import (
     UsageError,
 )
 from aiotcbatch.transport.answers import unreadable
-from aiotcbatch.transport.http import RetryPolicy, Settings, Transport, multipart
+from aiotcbatch.transport.body import multipart
+from aiotcbatch.transport.http import Transport
+from aiotcbatch.transport.retry import RetryPolicy
+from aiotcbatch.transport.settings import Settings
 
 pytest_plugins = ["support.wire"]
 

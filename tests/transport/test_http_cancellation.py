@@ -9,7 +9,7 @@ import pytest
 from support.leaks import held
 from support.servers import Stream, cancel_when
 
-from aiotcbatch.transport.http import RetryPolicy
+from aiotcbatch.transport.retry import RetryPolicy
 
 pytest_plugins = ["support.wire"]
 

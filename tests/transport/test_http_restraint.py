@@ -26,8 +26,9 @@ from aiotcbatch.events import (
     RequestRetried,
     RetryRefused,
 )
-from aiotcbatch.transport.http import RetryPolicy, Settings, Transport
-from aiotcbatch.transport.retry import is_transient, was_refused_unseen
+from aiotcbatch.transport.http import Transport
+from aiotcbatch.transport.retry import RetryPolicy, is_transient, was_refused_unseen
+from aiotcbatch.transport.settings import Settings
 
 pytest_plugins = ["support.wire"]
 

@@ -20,7 +20,7 @@ from aiotcbatch.errors import (
     RateLimitedError,
     UnavailableError,
 )
-from aiotcbatch.transport.http import RetryPolicy
+from aiotcbatch.transport.retry import RetryPolicy
 
 pytest_plugins = ["support.wire"]
 

@@ -9,14 +9,14 @@ from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
 from aiotcbatch.collecting.chunk import Chunk
-from aiotcbatch.collecting.contents import FileItem
 from aiotcbatch.collecting.held import HeldLink
 from aiotcbatch.collecting.segments import Cut, loaded
+from aiotcbatch.entities.contents import FileItem
 from aiotcbatch.errors import JobError
-from aiotcbatch.journal import Journal, Kind, Run, Segment
-from aiotcbatch.recorder import JournalRecorder
-from aiotcbatch.results import BatchError, BatchStatus
-from aiotcbatch.submitting.files import UploadResult
+from aiotcbatch.journal.recorder import JournalRecorder
+from aiotcbatch.journal.records import Kind, Run, Segment
+from aiotcbatch.journal.store import Journal
+from aiotcbatch.results.status import BatchError, BatchStatus, UploadResult
 from aiotcbatch.submitting.job import Job, JobSettings, Phase
 from aiotcbatch.submitting.steps import NOT_KNOWN
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from aiotcbatch.collecting import segments
     from aiotcbatch.collecting.buffer import Buffer
-    from aiotcbatch.collecting.contents import FileContent
     from aiotcbatch.collecting.group_buffer import GroupBuffer
     from aiotcbatch.collecting.spool import StoredSlice
-    from aiotcbatch.journal import Restored, StoredFile, StoredJob
+    from aiotcbatch.entities.contents import FileContent
+    from aiotcbatch.journal.records import Restored, StoredFile, StoredJob
 
 __all__ = ["Keeper", "Resumed", "Unkept", "resume"]
 

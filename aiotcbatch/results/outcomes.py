@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from aiotcbatch.collecting.chunk import Chunk
-    from aiotcbatch.collecting.contents import FileItem
-    from aiotcbatch.results import BatchError, BatchStatus
-    from aiotcbatch.submitting.files import UploadResult
+    from aiotcbatch.entities.contents import FileItem
+    from aiotcbatch.results.status import BatchError, BatchStatus, UploadResult
 
 __all__ = ["STATES", "JobRecord", "Kind", "Outcome", "OutcomeState", "Outcomes", "outcomes_of"]
 

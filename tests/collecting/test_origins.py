@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from aiotcbatch.journal import Origin, Source
-from aiotcbatch.journal.sources import described
+from aiotcbatch.collecting.origins import Origin, Source, described
 
 
 def content_of(xid: str) -> bytes:

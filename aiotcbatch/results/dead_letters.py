@@ -29,15 +29,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from anyio import to_thread
 
+from aiotcbatch.collecting.origins import Origin, StoredContent, described
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator
     from typing import BinaryIO
 
-    from aiotcbatch.collecting.contents import FileContent, FileItem
-    from aiotcbatch.outcomes import Kind, Outcome
-    from aiotcbatch.results import BatchError
+    from aiotcbatch.entities.contents import FileContent, FileItem
+    from aiotcbatch.results.outcomes import Kind, Outcome
+    from aiotcbatch.results.status import BatchError
 
 __all__ = ["Letter", "is_letter", "letter_in", "read_letters", "write_letters"]
 
@@ -125,9 +126,6 @@ def _error(error: BatchError) -> dict[str, Any]:
 
 
 def _file(item: FileItem) -> dict[str, Any]:
-    # imported here, since it takes the journal along
-    from aiotcbatch.journal.sources import Origin, StoredContent, described  # noqa: PLC0415
-
     said: dict[str, Any] = {} if item.file_name is None else {"file_name": item.file_name}
     content: FileContent | None = item.content
     if isinstance(content, StoredContent):

@@ -20,7 +20,7 @@ from aiotcbatch.errors import (
     UsageError,
     ValidationError,
 )
-from aiotcbatch.results import BatchStatus
+from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.sandbox import Sandbox
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import JobSettings

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiotcbatch.collecting.contents import FileContent
-    from aiotcbatch.journal.bodies import JournalSlice
+    from aiotcbatch.collecting.spool import StoredSlice
+    from aiotcbatch.entities.contents import FileContent
 
-__all__ = ["Origin", "Source", "StoredContent"]
+__all__ = ["Origin", "Source", "StoredContent", "described"]
 
 
 class Origin(IntEnum):
@@ -35,7 +35,7 @@ class Origin(IntEnum):
 class StoredContent:
     """A content that is kept in the journal, read when it is uploaded."""
 
-    def __init__(self, kept: JournalSlice, *, text: bool) -> None:
+    def __init__(self, kept: StoredSlice, *, text: bool) -> None:
         self._kept = kept
         self._text = text
 
@@ -48,7 +48,7 @@ class StoredContent:
         return self._decoded(await self._kept.fetch())
 
     def load(self) -> bytes | str:
-        """Read it at once; it raises what `JournalSlice.read` raises."""
+        """Read it at once; it raises what reading the slice raises."""
         return self._decoded(self._kept.read())
 
     def _decoded(self, data: bytes) -> bytes | str:
@@ -63,7 +63,7 @@ class Source:
     #: The path, ``module:qualname`` of the callable, or what an opaque one looked like.
     detail: str
     #: What is kept in the journal, of bytes and text that were not uploaded yet.
-    kept: JournalSlice | None = None
+    kept: StoredSlice | None = None
 
     def content(
         self, xid: str, ask: Callable[[str], FileContent | None] | None = None

@@ -21,8 +21,8 @@ from aiotcbatch.errors import (
     UsageError,
     ValidationError,
 )
-from aiotcbatch.outcomes import STATES, Outcomes
-from aiotcbatch.results import BatchError, BatchStatus
+from aiotcbatch.results.outcomes import STATES, Outcomes
+from aiotcbatch.results.status import BatchError, BatchStatus
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import Job, JobSettings, Phase
 

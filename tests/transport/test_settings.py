@@ -13,7 +13,8 @@ from aiotcbatch.errors import (
     ConfigurationError,
     ValidationError,
 )
-from aiotcbatch.transport.http import Settings, Transport, quote_segment
+from aiotcbatch.transport.http import Transport
+from aiotcbatch.transport.settings import Settings, quote_segment
 
 pytest_plugins = ["support.wire"]
 

@@ -1,49 +1,19 @@
-"""The recorder: what the journal is told of jobs, as they go from phase to phase."""
+"""The recorder: how jobs go into the journal, as they go from phase to phase."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from aiotcbatch.journal import Journal
-    from aiotcbatch.keeper import Keeper
+    from aiotcbatch.journal.keeper import Keeper
+    from aiotcbatch.journal.store import Journal
     from aiotcbatch.submitting.job import Job
 
-__all__ = ["NO_RECORDER", "JournalRecorder", "Recorder"]
-
-
-class Recorder(Protocol):
-    """Notes how far jobs are."""
-
-    async def note(self, job: Job) -> None:
-        """Note how far a job is, before anything that depends on it is done."""
-
-    async def recut(self, job: Job, parts: Sequence[Job]) -> None:
-        """Note that other jobs take the place of one, before anything is done with them."""
-
-    async def told(self, jobs: Iterable[Job]) -> None:
-        """Note that somebody knows what these jobs came to."""
-
-
-class _NoRecorder:
-    """Notes nothing, as there is no journal."""
-
-    async def note(self, job: Job) -> None:
-        """Note nothing."""
-
-    async def recut(self, job: Job, parts: Sequence[Job]) -> None:
-        """Note nothing."""
-
-    async def told(self, jobs: Iterable[Job]) -> None:
-        """Note nothing."""
-
-
-#: The recorder of batches and streams without a journal.
-NO_RECORDER: Recorder = _NoRecorder()
+__all__ = ["JournalRecorder"]
 
 
 class JournalRecorder:

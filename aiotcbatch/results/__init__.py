@@ -1,0 +1,1 @@
+"""What jobs come to: their counts, their errors, and what became of each entity and file."""
