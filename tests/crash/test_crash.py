@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aiotcbatch import keeper, recorder
-from aiotcbatch.journal import ledger
+from aiotcbatch.journal import keeper, ledger, recorder
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
