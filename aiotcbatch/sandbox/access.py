@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from aiotcbatch.sandbox.settings import User
 
-__all__ = ["DeniedError", "Gate", "signature"]
+__all__ = ["LIFETIME", "DeniedError", "Gate", "signature"]
+
+#: Seconds for which a token is good that was issued or renewed.
+LIFETIME = 4 * 3600
 
 
 class DeniedError(Exception):
@@ -48,6 +51,7 @@ class Gate:
     def __init__(self, users: Iterable[User]) -> None:
         self._by_id: dict[str, User] = {}
         self._by_token: dict[str, User] = {}
+        self._ends: dict[str, float] = {}
         self._expired: dict[str, User] = {}
         self._issued = 0
         for user in users:
@@ -62,6 +66,7 @@ class Gate:
         """Let in these users and nobody else, with the tokens that they began with."""
         self._by_id.clear()
         self._by_token.clear()
+        self._ends.clear()
         self._expired.clear()
         self._issued = 0
         for user in users:
@@ -89,12 +94,17 @@ class Gate:
         return self.issue(user, now)
 
     def issue(self, user: User, now: float) -> str:
-        """Make a new token for a user; it is the same in every run with the same clock."""
+        """
+        Make a new token for a user, good for `LIFETIME`.
+
+        It is the same in every run with the same clock.
+        """
         self._issued += 1
         seed = f"{user.access_id}:{user.secret_key}:{self._issued}:{int(now)}"
         digest = base64.b64encode(hashlib.sha256(seed.encode()).digest()).decode()
         token = f"APIV2:{self._issued}:{int(now * 1000)}:{digest}"
         self._by_token[token] = user
+        self._ends[token] = now + LIFETIME
         return token
 
     def holder(self, token: str) -> User | None:
@@ -131,13 +141,19 @@ class Gate:
             raise DeniedError("Access Denied")
         scheme, _, credentials = authorization.strip().partition(" ")
         if scheme == "TC-Token":
-            user = self._by_token.get(credentials.strip())
-            if user is None:
-                raise DeniedError("Unauthorized")
-            return user
+            return self._held(credentials.strip(), now)
         if scheme != "TC":
             raise DeniedError("Access Denied")
         return self._signed(credentials.strip(), timestamp, target, method, now, window)
+
+    def _held(self, token: str, now: float) -> User:
+        user = self._by_token.get(token)
+        if user is not None and now >= self._ends.get(token, now + 1):
+            self.revoke(token)
+            user = None
+        if user is None:
+            raise DeniedError("Unauthorized")
+        return user
 
     def _signed(
         self,

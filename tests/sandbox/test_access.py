@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -141,6 +142,26 @@ async def test_an_expired_token_can_be_renewed(call):
     assert renewed.json["apiTokenExpires"] > time.time()
     assert good.status == 200
     assert (again.status, again.json["success"]) == (401, False)
+
+
+async def test_an_issued_token_expires_when_it_was_said_to():
+    """A renewed token is refused from the second that apiTokenExpires names, and renewed again."""
+    clock = ManualClock(1_700_000_000)
+    async with calling(Sandbox(clock=clock)) as call:
+        renewal = f"/appAuth?expiredToken={call.sandbox.token}"
+        renewed = (await call("GET", renewal, headers={})).json
+        headers = {"Authorization": f"TC-Token {renewed['apiToken']}"}
+        clock.advance(renewed["apiTokenExpires"] - clock.time() - 1)
+        good = await call("GET", "/v2/owners", headers=headers)
+        clock.advance(1)
+        late = await call("GET", "/v2/owners", headers=headers)
+        again = await call(
+            "GET", f"/appAuth?expiredToken={quote(renewed['apiToken'], safe='')}", headers={}
+        )
+
+    assert good.status == 200
+    assert (late.status, late.json["message"]) == (401, "Unauthorized")
+    assert again.json["success"] is True
 
 
 async def test_tokens_are_issued_to_signed_requests(call):

@@ -269,6 +269,35 @@ async def test_a_read_only_user_may_not_create(call):
     assert reply.body.startswith(b"Unable to perform the requested operation due to")
 
 
+async def test_a_read_only_user_may_not_upload_either(call):
+    """The data of somebody else's job is refused as the job itself would be."""
+    call.sandbox.add_user(User(access_id="2", secret_key="s", token="t2", role="Read Only User"))
+    created = await call("POST", "/v2/batch", json=configuration())
+    path = f"/v2/batch/{created.json['data']['batchId']}"
+
+    reply = await call("POST", path, data=b"{}", headers={"Authorization": "TC-Token t2"})
+
+    assert reply.status == 401
+    assert (await call("GET", path)).batch["status"] == "Created"
+
+
+@pytest.mark.parametrize("kind", [None, "application/json", "text/plain"])
+async def test_data_is_said_to_be_bytes(call, kind):
+    """The data of a job comes as application/octet-stream, and can be sent again."""
+    created = await call("POST", "/v2/batch", json=configuration())
+    path = f"/v2/batch/{created.json['data']['batchId']}"
+    headers = {**call.headers} if kind is None else {**call.headers, "Content-Type": kind}
+
+    reply = await call(
+        "POST", path, data=b"{}", headers=headers, skip_auto_headers=["Content-Type"]
+    )
+    again = await call("POST", path, data=b"{}")
+
+    assert reply.status == 415
+    assert "application/octet-stream" in reply.json["message"]
+    assert again.status == 202
+
+
 @pytest.mark.parametrize("one_request", [True, False])
 async def test_the_feature_can_be_off(call, one_request):
     """Without the Batch API both ways in are 503 with the documented plain text."""

@@ -187,6 +187,15 @@ async def test_the_storage_can_be_full(filled):
     assert room.status == 200
 
 
+async def test_files_are_said_to_be_bytes(filled):
+    """A file comes as application/octet-stream, whatever it is."""
+    headers = {**filled.headers, "Content-Type": "text/plain"}
+    reply = await filled("POST", DOCUMENT, data=b"x", headers=headers)
+
+    assert reply.status == 415
+    assert len(filled.sandbox.files) == 0
+
+
 async def test_read_only_users_may_not_upload(filled):
     """Someone who may not write is 401."""
     filled.sandbox.add_user(User(access_id="2", secret_key="s", token="t", role="Read Only User"))

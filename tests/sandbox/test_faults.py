@@ -259,3 +259,19 @@ async def test_a_reset_in_the_middle_of_an_upload(call):
     assert state is State.CREATED
     assert again.status == 202
     assert call.sandbox.jobs[0].counts.success == 1
+
+
+@pytest.mark.parametrize(("path", "form"), [("/v2/owners", "Failure"), ("/v3/groups", "Error")])
+async def test_a_defect_answers_in_the_form_of_the_api(call, path, form, caplog):
+    """What breaks inside is a 500 that clients can read, and stands in the log."""
+
+    class Broken:
+        async def apply(self, request, answer, clock):
+            raise RuntimeError("broken on purpose")
+
+    call.sandbox.faults.add("*", Broken(), times=1)
+    reply = await call("GET", path)
+
+    assert reply.status == 500
+    assert (reply.json["status"], reply.json["message"]) == (form, "An unknown error occurred")
+    assert "broken on purpose" in caplog.text

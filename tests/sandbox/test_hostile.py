@@ -194,7 +194,10 @@ async def test_forms_that_are_none(call):
     """A createAndUpload without what it needs is 400 and makes no job."""
     path = "/v2/batch/createAndUpload"
     config = json.dumps(configuration())
-    replies = [await call("POST", path, data=b"x")]
+    replies = [
+        await call("POST", path, data=b"x"),
+        await call("POST", path, data=b"x", skip_auto_headers=["Content-Type"]),
+    ]
     headers = {**call.headers, "Content-Type": "multipart/form-data; boundary=b"}
     bodies = (
         b"",
@@ -269,6 +272,7 @@ async def test_an_upload_that_stops(call):
     host, port = call.sandbox.api_url.split("/")[2].split(":")
     head = (
         f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n"
+        "Content-Type: application/octet-stream\r\n"
         f"Authorization: TC-Token {call.sandbox.token}\r\n\r\n"
     )
     async with await anyio.connect_tcp(host, int(port)) as stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -201,7 +202,7 @@ async def test_an_open_page_follows_a_job(browser: Browser) -> None:
 
         document = {"group": [group(f"Group {n}", str(n)) for n in range(6)]}
         await call("POST", "/v2/batch", json=configuration())
-        await call("POST", "/v2/batch/1", json=document)
+        await call("POST", "/v2/batch/1", data=json.dumps(document))
 
         await expect(page.get_by_text("Latest jobs")).to_be_visible()
         await expect(pulse).to_have_text("1 job in work")

@@ -17,6 +17,7 @@ __all__ = [
     "missing",
     "page",
     "plain",
+    "require_bytes",
     "success",
     "v3_failure",
     "window",
@@ -63,6 +64,17 @@ def invalid(description: str) -> web.Response:
 def plain(status: int, text: str) -> web.Response:
     """Say no in plain text, as the batch endpoints do about permissions and features."""
     return web.Response(text=text, status=status)
+
+
+def require_bytes(request: web.Request) -> None:
+    """
+    Refuse a body that is not said to be bytes, as the server does for documents and files.
+
+    Raises:
+        RefusalError: The content type is another one. The status is inferred.
+    """
+    if request.content_type != "application/octet-stream" or "Content-Type" not in request.headers:
+        raise RefusalError(failure(415, "The content type must be application/octet-stream"))
 
 
 def missing() -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from email.utils import formatdate
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from aiotcbatch.sandbox.face.types import TypesFace
 from aiotcbatch.sandbox.page import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from aiohttp.typedefs import Handler, Middleware
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from aiotcbatch.sandbox.instance import Instance
 
 __all__ = ["build", "endpoints"]
+
+_log = logging.getLogger("aiotcbatch.sandbox")
 
 
 def endpoints(instance: Instance) -> list[Endpoint]:
@@ -84,10 +87,14 @@ def _frame(instance: Instance) -> Middleware:
         except web.HTTPException as error:
             if not request.path.startswith("/api"):
                 raise
-            form = answers.v3_failure if request.path.startswith("/api/v3") else answers.failure
-            answer = form(error.status, _SAID.get(error.status, error.reason))
+            answer = _form(request)(error.status, _SAID.get(error.status, error.reason))
         except ConnectionError:  # the client is gone in the middle of its request
             answer = answers.failure(400, "The request was not properly formed")
+        except Exception:
+            if not request.path.startswith("/api"):
+                raise
+            _log.exception("%s %s failed inside the sandbox", request.method, request.path)
+            answer = _form(request)(500, "An unknown error occurred")
         if not answer.prepared:
             if "Date" not in answer.headers:
                 now = await instance.moment("request")
@@ -96,6 +103,11 @@ def _frame(instance: Instance) -> Middleware:
         return answer
 
     return frame
+
+
+def _form(request: web.Request) -> Callable[[int, str], web.Response]:
+    """Return what says no in the form of the part of the API that was asked."""
+    return answers.v3_failure if request.path.startswith("/api/v3") else answers.failure
 
 
 #: A segment of a path may be any text; by itself aiohttp takes none with braces.

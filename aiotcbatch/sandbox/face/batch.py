@@ -85,6 +85,8 @@ class BatchFace:
 
     async def upload(self, request: web.Request, user: User) -> web.Response:
         """Take the data of a job and queue it."""
+        self._check(user)
+        answers.require_bytes(request)
         job = await self._find(request, user)
         if job.state is not State.CREATED:
             return answers.invalid("The data of this batch job was uploaded already")
@@ -105,7 +107,7 @@ class BatchFace:
             parts = await self._parts(request, limit)
         except TooLargeError:
             return _too_large(limit)
-        except (ValueError, AssertionError):
+        except (ValueError, AssertionError, KeyError):  # the last one without a content type
             return answers.invalid("The request was not properly formed")
         if "config" not in parts or "content" not in parts:
             return answers.invalid("The parts config and content are required")
@@ -167,12 +169,16 @@ class BatchFace:
             raise RefusalError(answers.missing())
         return found
 
-    def _config(self, body: bytes, user: User) -> tuple[dict[str, Any], Config]:
-        """Read a configuration, and refuse it if the user may not have such a job."""
+    def _check(self, user: User) -> None:
+        """Refuse whoever may not have jobs."""
         if not self._instance.settings.batch_enabled:
             raise RefusalError(answers.plain(503, _DISABLED))
         if not user.may_write:
             raise RefusalError(answers.plain(401, _FORBIDDEN))
+
+    def _config(self, body: bytes, user: User) -> tuple[dict[str, Any], Config]:
+        """Read a configuration, and refuse it if the user may not have such a job."""
+        self._check(user)
         try:
             value = orjson.loads(body)
             config = job_config.read(value)

@@ -86,6 +86,7 @@ class ContentsFace:
     ) -> web.Response:
         if not user.may_write:
             raise RefusalError(answers.failure(401, "Access Denied"))
+        answers.require_bytes(request)
         place = await self._find(request, user, ref, kind)
         settings, store = self._instance.settings, self._instance.store
         replace = request.method == "PUT" or (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aiotcbatch.sandbox.access import LIFETIME
 from aiotcbatch.sandbox.face import answers
 from aiotcbatch.sandbox.face.routing import Endpoint
 
@@ -17,7 +18,6 @@ __all__ = ["TOKEN_PATH", "TokensFace"]
 
 #: What stands in ``TC_TOKEN_URL``; the kind of token follows it.
 TOKEN_PATH = "/internal/token/"  # noqa: S105  (a path)
-_LIFETIME = 4 * 3600
 
 
 class TokensFace:
@@ -47,5 +47,5 @@ class TokensFace:
         if token is None:
             return answers.json({"success": False, "message": "Unauthorized"}, 401)
         return answers.json(
-            {"success": True, "apiToken": token, "apiTokenExpires": int(now + _LIFETIME)}
+            {"success": True, "apiToken": token, "apiTokenExpires": int(now + LIFETIME)}
         )
