@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import NAMES
 from benchmarks.harness import Options, Size
 from benchmarks.report import draw, page, section, sections_of, text
 
@@ -16,19 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.harness import Result
-
-NAMES = (
-    "build",
-    "memory",
-    "end_to_end",
-    "scaling",
-    "stall",
-    "files",
-    "imports",
-    "journal",
-    "sandbox",
-    "soak",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
