@@ -199,7 +199,24 @@ async def test_unknown_paths(call):
 
     assert reply.status == 404
     assert reply.json == {"status": "Failure", "message": "The requested resource was not found"}
-    assert (await call("PATCH", "/v2/batch")).status == 405
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "takes", "said"),
+    [
+        ("PATCH", "/api/v2/batch", "POST", ""),
+        ("PUT", "/api/v3/groups", "GET", ""),
+        ("POST", "/v2/batch", "GET, HEAD", "; the API is under /api"),
+    ],
+)
+async def test_a_method_that_a_path_does_not_take(call, method, path, takes, said):
+    """The answer names both and what the path takes, and tells who missed the API where it is."""
+    url = call.sandbox.api_url.removesuffix("/api") + path
+    async with call.session.request(method, url) as answer:
+        told = await answer.json()
+
+        assert (answer.status, answer.headers["Allow"]) == (405, takes)
+        assert told["message"] == f"Method Not Allowed: {method} {path}, which takes {takes}{said}"
 
 
 def test_secrets_do_not_show():

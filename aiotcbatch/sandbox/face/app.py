@@ -84,6 +84,8 @@ def _frame(instance: Instance) -> Middleware:
             await instance.clock.sleep(latency)
         try:
             answer = await handler(request)
+        except web.HTTPMethodNotAllowed as error:
+            answer = _wrong_method(request, sorted(error.allowed_methods))
         except web.HTTPException as error:
             if not request.path.startswith("/api"):
                 raise
@@ -106,8 +108,19 @@ def _frame(instance: Instance) -> Middleware:
 
 
 def _form(request: web.Request) -> Callable[[int, str], web.Response]:
-    """Return what says no in the form of the part of the API that was asked."""
+    """Return what says no in the form of the API that was asked."""
     return answers.v3_failure if request.path.startswith("/api/v3") else answers.failure
+
+
+def _wrong_method(request: web.Request, allowed: list[str]) -> web.Response:
+    """Say which methods a path takes, and where the API is if it was asked beside it."""
+    accepted = ", ".join(allowed)
+    said = f"Method Not Allowed: {request.method} {request.path}, which takes {accepted}"
+    if not request.path.startswith("/api"):
+        said += "; the API is under /api"
+    answer = _form(request)(405, said)
+    answer.headers["Allow"] = accepted
+    return answer
 
 
 #: A segment of a path may be any text; by itself aiohttp takes none with braces.
@@ -115,4 +128,4 @@ _SEGMENT = re.compile(r"\{(\w+)\}")
 _ANY_TEXT = r"{\1:[^/]+}"
 #: The longest body that is read as a whole; documents and files are taken in as they come.
 _LARGEST_QUERY = 1 << 20
-_SAID = {404: "The requested resource was not found", 405: "Method Not Allowed"}
+_SAID = {404: "The requested resource was not found"}
