@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
-from anyio import CancelScope
+import anyio
 
 from aiotcbatch.errors import AiotcbatchError, UsageError
 from aiotcbatch.events import BatchAbandoned
@@ -223,7 +222,7 @@ class Batch(StepByStep, Retrying):
         if self._closed:
             return
         self._closed = True
-        with CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):
             if self._resumed is not None:
                 await self._resumed.journal.remove_if_done()
             else:
@@ -392,8 +391,7 @@ class Batch(StepByStep, Retrying):
     def _options_for(
         self, poll: bool, errors: bool, process_files: bool, halt_on_error: bool | None
     ) -> SubmitOptions:
-        return replace(
-            self._options,
+        return self._options.replace(
             poll=poll,
             errors=errors,
             process_files=process_files,
@@ -434,7 +432,7 @@ class Batch(StepByStep, Retrying):
 
     async def _told(self, jobs: Sequence[Job]) -> None:
         """Note that the caller knows of these jobs, who is given their results next."""
-        with CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):
             if self._resumed is not None:
                 await self._keep_records(jobs)
             await self._recorder.told(jobs)

@@ -39,8 +39,9 @@ then.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -327,8 +328,7 @@ class JournalDamagedError(JournalError):
     record_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorCode:
+class ErrorCode(Value, kw_only=False):
     """What a code in a job's results means, and what can be done about it."""
 
     meaning: str

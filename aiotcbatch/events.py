@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import inspect
 import logging
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,13 +44,11 @@ __all__ = [
 _logger = logging.getLogger("aiotcbatch")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class ClientEvent:
+class ClientEvent(Value):
     """
     What all events have in common.
 
-    Events are equal when they are of one class and say the same. That and their repr are here,
-    since writing them anew for each class would take a tenth of ``import aiotcbatch``.
+    Events are equal when they are of one class and say the same.
     """
 
     #: The name of the event in logs.
@@ -63,28 +61,10 @@ class ClientEvent:
     def __str__(self) -> str:
         return self.text.format_map(self.fields)
 
-    @property
-    def fields(self) -> dict[str, object]:
-        """Its fields by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ClientEvent) or type(other) is not type(self):
-            return NotImplemented
-        return self.fields == other.fields
-
-    def __hash__(self) -> int:
-        return hash((type(self), *self.fields.values()))
-
-    def __repr__(self) -> str:
-        said = ", ".join([f"{name}={value!r}" for name, value in self.fields.items()])
-        return f"{type(self).__name__}({said})"
-
 
 # Submits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SubmitStarted(ClientEvent):
     """A submit began to send what is pending, or a stream was opened."""
 
@@ -96,7 +76,6 @@ class SubmitStarted(ClientEvent):
     submit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SubmitEnded(ClientEvent):
     """A submit ended, whichever way."""
 
@@ -118,7 +97,6 @@ class SubmitEnded(ClientEvent):
 # Jobs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobCreated(ClientEvent):
     """The server gave a job an id, and waits for its document."""
 
@@ -136,7 +114,6 @@ class JobCreated(ClientEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobUploaded(ClientEvent):
     """The server has the document of a job."""
 
@@ -159,7 +136,6 @@ class JobUploaded(ClientEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobPolled(ClientEvent):
     """The server was asked how far a job is, and answered."""
 
@@ -174,7 +150,6 @@ class JobPolled(ClientEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobCompleted(ClientEvent):
     """The server has done its work on a job, with or without errors."""
 
@@ -196,7 +171,6 @@ class JobCompleted(ClientEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobFinished(ClientEvent):
     """Nothing is left to do for a job: its errors are known and its files are up."""
 
@@ -212,7 +186,6 @@ class JobFinished(ClientEvent):
     files_failed: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobFailed(ClientEvent):
     """A step of a job failed; another submit may go on from there."""
 
@@ -258,7 +231,6 @@ _FAILED_WHEN = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobRecut(ClientEvent):
     """The server cannot do with the document of a job, so it is cut into smaller jobs."""
 
@@ -278,7 +250,6 @@ class JobRecut(ClientEvent):
     limit: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class BatchAbandoned(ClientEvent):
     """A batch was closed with what was not submitted."""
 
@@ -298,7 +269,6 @@ class BatchAbandoned(ClientEvent):
 # Files
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileUploaded(ClientEvent):
     """The content of a document or report is on the server."""
 
@@ -318,7 +288,6 @@ class FileUploaded(ClientEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileFailed(ClientEvent):
     """The content of a document or report is not on the server."""
 
@@ -337,7 +306,6 @@ class FileFailed(ClientEvent):
 # Requests
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class RequestRetried(ClientEvent):
     """A request failed, and will be sent again."""
 
@@ -362,7 +330,6 @@ class RequestRetried(ClientEvent):
     status: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class RetryRefused(ClientEvent):
     """A request failed that would be sent again, had not too many others been."""
 
@@ -379,7 +346,6 @@ class RetryRefused(ClientEvent):
     status: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class CircuitOpened(ClientEvent):
     """The server has failed too often in a row, so nothing is sent to it for a while."""
 
@@ -400,7 +366,6 @@ class CircuitOpened(ClientEvent):
     status: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class CircuitClosed(ClientEvent):
     """The server answers again, so everything is sent."""
 
@@ -410,7 +375,6 @@ class CircuitClosed(ClientEvent):
     failures: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ClockCorrected(ClientEvent):
     """The server refused a timestamp, and its own time is used for signing from now on."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.transport.answers import unreadable
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +22,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Value, kw_only=False):
     """
     Who holds data: an Organization, a Community or a Source.
 
@@ -36,8 +35,7 @@ class Owner:
     type: str
 
 
-@dataclass(frozen=True, slots=True)
-class IndicatorType:
+class IndicatorType(Value, kw_only=False):
     """
     A type of indicators, built in or custom.
 
@@ -64,8 +62,7 @@ class IndicatorType:
     value_options: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeType:
+class AttributeType(Value, kw_only=False):
     """
     A type of attributes.
 

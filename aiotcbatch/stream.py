@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -24,6 +23,7 @@ from aiotcbatch.submitting.pipeline import Clock, Halt, Pipeline, SubmitOptions
 from aiotcbatch.submitting.polling import PollSchedule
 from aiotcbatch.submitting.recorder import NO_RECORDER
 from aiotcbatch.transport.retry import is_transient
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -69,8 +69,7 @@ class StreamOptions(TypedDict, total=False):
     clock: Clock | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamStatistics:
+class StreamStatistics(Value):
     """What a stream holds and has done, at one moment."""
 
     #: Groups and indicators that are not on their way to the server.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -296,7 +295,14 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "str | None": st.sampled_from([None, "LookupError"]),
 }
 _ANY = st.one_of(
-    st.builds(cls, **{field.name: _VALUES[field.type] for field in dataclasses.fields(cls)})
+    st.builds(
+        cls,
+        **{
+            name: _VALUES[kind]
+            for name, kind in cls.__annotations__.items()
+            if "ClassVar" not in kind
+        },
+    )
     for cls in (getattr(events, name) for name in events.__all__)
     if cls is not events.ClientEvent
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiotcbatch.collecting.shelf import LinkRules
 from aiotcbatch.collecting.xid_index import XidIndex
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["HeldLink", "HeldLinks"]
 
 
-@dataclass(frozen=True, slots=True)
-class HeldLink:
+class HeldLink(NamedTuple):
     """A link that a journal has set aside."""
 
     #: The group that it waits for.

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from anyio import CancelScope, CapacityLimiter, to_thread
+import anyio
+from anyio import to_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,7 @@ class Spool:
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self._directory = directory
         self._descriptor = _NONE
-        self._limiter: CapacityLimiter | None = None
+        self._limiter: anyio.CapacityLimiter | None = None
         #: Bytes that were written to it.
         self.nbytes = 0
 
@@ -98,7 +99,7 @@ class Spool:
             OSError: When the disk is full.
         """
         if self._descriptor == _NONE:
-            with CancelScope(shield=True):
+            with anyio.CancelScope(shield=True):
                 self._descriptor = await self.in_thread(partial(_open_unnamed, self._directory))
                 # Slices outlive the batch, in chunks under way: the last one closes it.
                 weakref.finalize(self, os.close, self._descriptor)
@@ -120,7 +121,7 @@ class Spool:
     async def in_thread(self, call: Callable[[], T]) -> T:
         """Run something that reads or writes in a worker thread, one at a time."""
         if self._limiter is None:
-            self._limiter = CapacityLimiter(1)
+            self._limiter = anyio.CapacityLimiter(1)
         return await to_thread.run_sync(call, limiter=self._limiter)
 
 

@@ -6,7 +6,7 @@ Source: v2 Batch API, input document and indicator types; TcEx Batch module, met
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from aiotcbatch.value import Value
 
 __all__ = [
     "EVENT_STATUSES",
@@ -21,8 +21,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltInType:
+class BuiltInType(Value, kw_only=False):
     """A group or indicator type that every instance has."""
 
     #: The wire ``type``.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 __all__ = ["Content", "FileContent", "FileItem"]
 
@@ -16,8 +15,7 @@ Content = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | A
 FileContent = Content | Callable[[str], Content | Awaitable[Content | None] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class FileItem:
+class FileItem(NamedTuple):
     """A content that is uploaded once its group is on the server."""
 
     #: The xid of the group.

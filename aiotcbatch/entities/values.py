@@ -8,7 +8,6 @@ is right already goes through without a regular expression and without building 
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import lru_cache
 from math import isfinite, nan
 from operator import index
@@ -436,7 +435,10 @@ def nearest(name: object, known: Iterable[str], *, cutoff: float = 0.8) -> str |
 
 @lru_cache(maxsize=1_000)
 def _nearest(name: str, known: tuple[str, ...], cutoff: float) -> str | None:
-    # cached, since a comparison with some dozens of names takes a tenth of a millisecond
+    # cached, since a comparison with some dozens of names takes a tenth of a millisecond; imported
+    # here, since only mistakes need it
+    from difflib import get_close_matches  # noqa: PLC0415
+
     lowered = {candidate.lower(): candidate for candidate in known}
     digits = _digits(name)
     for match in get_close_matches(name.lower(), lowered, n=3, cutoff=cutoff):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from anyio import CancelScope
+import anyio
 from anyio.lowlevel import checkpoint
 
 from aiotcbatch.collecting.chunk import Chunk
@@ -331,12 +331,12 @@ async def resume(
         JournalDamagedError: When it is not as it was written.
         ConfigurationError: When it is another owner's.
     """
-    journal = await Journal.open(path, owner=settings.owner, settings=asdict(settings))
+    journal = await Journal.open(path, owner=settings.owner, settings=settings.fields)
     try:
         keeper = Keeper(journal, *buffers)
         recorder = JournalRecorder(journal, keeper)
         return await keeper.restore(recorder, ask)
     except BaseException:
-        with CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):
             await journal.aclose()
         raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import asdict, is_dataclass
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,6 +16,7 @@ from aiotcbatch.errors import ClosedError
 from aiotcbatch.journal.bodies import JournalSlice
 from aiotcbatch.journal.file import JournalFile, Step, look_at
 from aiotcbatch.journal.salvage import salvage
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     import os
@@ -332,7 +332,7 @@ class Journal:
 
 
 def _fields(settings: JobSettings | Mapping[str, Any]) -> dict[str, Any]:
-    return asdict(settings) if is_dataclass(settings) else dict(settings)
+    return settings.fields if isinstance(settings, Value) else dict(settings)
 
 
 class _Once(Generic[R]):

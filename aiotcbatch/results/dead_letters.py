@@ -21,7 +21,6 @@ import base64
 import binascii
 import os
 import stat
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,7 @@ from anyio import to_thread
 
 from aiotcbatch.collecting.origins import Origin, StoredContent, described
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, ValidationError
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator
@@ -47,8 +47,7 @@ _SLICE = 256
 _KINDS = ("group", "indicator", "association")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class Letter(Value):
     """One entity to be sent again."""
 
     entity: dict[str, Any]

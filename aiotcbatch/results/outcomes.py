@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from anyio import to_thread
 
 from aiotcbatch.errors import ConfigurationError, UsageError
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -29,8 +29,7 @@ STATES: tuple[OutcomeState, ...] = get_args(OutcomeState)
 _SLICE = 512
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Value):
     """
     What became of one group, indicator or association.
 
@@ -49,6 +48,8 @@ class Outcome:
         batch_id: The job that it is in, None if the server gave none.
     """
 
+    _hidden = frozenset({"file"})
+
     kind: Kind
     state: OutcomeState
     data: dict[str, Any]
@@ -59,7 +60,7 @@ class Outcome:
     action: str = "Create"
     batch_id: int | None = None
     #: Its content, if that was not uploaded.
-    file: FileItem | None = field(default=None, repr=False)
+    file: FileItem | None = None
 
     @property
     def xid(self) -> str | None:

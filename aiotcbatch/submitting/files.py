@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio import CapacityLimiter
 
 from aiotcbatch.errors import (
     AiotcbatchError,
@@ -116,7 +115,7 @@ class _Uploads:
         self._on_result = on_result
         self._halt = halt
         self._absent_halts = absent_halts
-        self._threads = CapacityLimiter(concurrency)
+        self._threads = anyio.CapacityLimiter(concurrency)
         self._results: dict[int, UploadResult] = {}
 
     async def run(self, concurrency: int) -> list[UploadResult]:

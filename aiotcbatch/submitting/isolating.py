@@ -11,12 +11,12 @@ number of entities at most.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.collecting.recutting import Records
 from aiotcbatch.results.status import BatchError
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,14 +37,14 @@ _OF_THE_WHOLE = frozenset({"0x1003", "0x1004"})
 _PLACE = re.compile(r"\b(group|indicator|association)\[(\d+)\]")
 
 
-@dataclass(slots=True)
 class Search:
     """What is known of the jobs into which one was cut that the server gave up on."""
 
-    failed: int = 0
-    landed: int = 0
-    #: Whether no hint was wrong.
-    trusts: bool = True
+    def __init__(self) -> None:
+        self.failed = 0
+        self.landed = 0
+        #: Whether no hint was wrong.
+        self.trusts = True
 
     @property
     def goes_on(self) -> bool:
@@ -65,8 +65,7 @@ class Search:
             self.trusts = False
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Value, kw_only=False):
     """A part of a document that is to be sent by itself."""
 
     chunk: Chunk
@@ -124,7 +123,7 @@ def isolate(job: Job, errors: Sequence[BatchError], search: Search) -> list[Part
     before, suspect, after = records.around(position)
     if before_is_there and suspect.count > 1:
         return None  # a part of the circle is there
-    again = replace(settings, attribute_write_type="Static") if before_is_there else settings
+    again = settings.replace(attribute_write_type="Static") if before_is_there else settings
     parts = [
         Part(before, again, expected=True),
         Part(suspect, settings, expected=False),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from aiotcbatch.entities.values import nearest
 from aiotcbatch.errors import ConfigurationError, CriticalError
 from aiotcbatch.results.outcomes import JobRecord
 from aiotcbatch.results.status import BatchStatus, UploadResult
 from aiotcbatch.submitting.producers import is_read_once
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +41,7 @@ _CHOICES = {
 _OPTIONAL = frozenset({"file_merge_mode", "hash_collision_mode"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSettings:
+class JobSettings(Value):
     """
     How the server is to treat a job's document.
 
@@ -67,8 +67,8 @@ class JobSettings:
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices and not (value is None and name in _OPTIONAL):
-                near = difflib.get_close_matches(str(value).title(), choices, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                near = nearest(value, choices, cutoff=0.6)
+                hint = f"; did you mean {near!r}?" if near else ""
                 raise ConfigurationError(name, value, f"one of {', '.join(choices)}{hint}")
         for name in ("halt_on_error", "playbook_triggers_enabled"):
             value = getattr(self, name)
@@ -146,7 +146,7 @@ _STANDINGS: Mapping[Phase, OutcomeState] = {
 }
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Job:
     """
     One batch job, which can be taken up again in whichever phase it was left.
@@ -359,7 +359,7 @@ class Job:
         item = self.files.pop(upload["xid"], None)
         if item is not None and not upload.uploaded:
             if item.xid in self.opened and is_read_once(item.content):
-                item = replace(item, content=None)  # what is left of it is not all of it
+                item = item._replace(content=None)  # what is left of it is not all of it
             self.unfiled[item.xid] = item
         self.uploads[upload["xid"]] = upload
         if self.phase is Phase.FILING and not self.files:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from aiotcbatch.submitting.job import JobSettings
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Configurable", "Halt", "SubmitOptions"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
+class Halt(Value):
     """Which failing steps end a submit; the others are noted in the result."""
 
     batch: bool = True
@@ -22,8 +21,7 @@ class Halt:
     file: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitOptions:
+class SubmitOptions(Value):
     """
     What a submit does, and how far it goes.
 
@@ -71,7 +69,7 @@ class Configurable:
         return self._settings
 
     def _set(self, **change: Any) -> None:
-        self._settings = replace(self._settings, **change)
+        self._settings = self._settings.replace(**change)
 
     @property
     def owner(self) -> str:
@@ -157,7 +155,7 @@ class Configurable:
 
     @poll_timeout.setter
     def poll_timeout(self, seconds: float) -> None:
-        self._options = replace(self._options, poll_timeout=seconds)
+        self._options = self._options.replace(poll_timeout=seconds)
 
     @property
     def halt_on_batch_error(self) -> bool | None:

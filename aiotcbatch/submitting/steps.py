@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio import CancelScope, to_thread
+from anyio import to_thread
 
 from aiotcbatch.collecting.recutting import Records
 from aiotcbatch.errors import (
@@ -31,6 +30,7 @@ from aiotcbatch.submitting.job_events import JobEvents
 from aiotcbatch.submitting.producers import is_read_once
 from aiotcbatch.submitting.recorder import NO_RECORDER
 from aiotcbatch.transport.retry import was_refused_unseen
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,8 +62,7 @@ NOT_KNOWN = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
+class Clock(Value):
     """Time as jobs see it, so that tests can have their own."""
 
     now: Callable[[], float] = time.monotonic
@@ -139,7 +138,7 @@ class Steps:
         except UploadTooLargeError as error:
             too_large = error
         finally:
-            with CancelScope(shield=True):
+            with anyio.CancelScope(shield=True):
                 await self.recorder.note(job)
         if too_large is None:
             return []
@@ -487,7 +486,7 @@ class Steps:
                 absent_halts=not some_refused,
             )
         finally:
-            with CancelScope(shield=True):
+            with anyio.CancelScope(shield=True):
                 await self.recorder.note(job)
 
 

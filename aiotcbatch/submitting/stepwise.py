@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from anyio import CancelScope
+import anyio
 
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.errors import (
@@ -211,7 +211,7 @@ class StepByStep(TypedBuilder, Configurable):
         if job in self._backlog.sent and job.phase is Phase.COMPLETED and not job.files:
             # Whoever polls or uploads knows what it came to. Its document stays, for errors().
             job.phase = Phase.DONE
-        with CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):
             await self._steps.recorder.note(job)
             await self._steps.recorder.told([job])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC
 from email.message import Message
 from email.utils import parsedate_to_datetime
@@ -60,17 +59,34 @@ _PIECE = 64 * 1024
 _SAYING = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server answered, complete and unpacked."""
+    """
+    What the server answered, complete and unpacked.
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    #: The URL that was asked, which never carries credentials.
-    url: str
-    method: str
-    _value: list[Any] = field(default_factory=lambda: [_UNREAD], repr=False, compare=False)
+    Args:
+        status: The HTTP status.
+        headers: Its headers.
+        body: Its body.
+        url: The URL that was asked, which never carries credentials.
+        method: How it was asked.
+    """
+
+    def __init__(
+        self, status: int, headers: Mapping[str, str], body: bytes, url: str, method: str
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.url = url
+        self.method = method
+        self._value: Any = _UNREAD
+
+    def with_body(self, body: bytes) -> Answer:
+        """Give the same answer with another body."""
+        return Answer(self.status, self.headers, body, self.url, self.method)
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status} to {self.method} {self.url}>"
 
     @property
     def ok(self) -> bool:
@@ -113,12 +129,12 @@ class Answer:
         Raises:
             UnreadableAnswerError: When the body is not JSON, or not all of it.
         """
-        if self._value[0] is _UNREAD:
+        if self._value is _UNREAD:
             try:
-                self._value[0] = orjson.loads(self.body)
+                self._value = orjson.loads(self.body)
             except orjson.JSONDecodeError as error:
                 raise unreadable(self, f"the answer is not complete JSON ({error})") from error
-        return self._value[0]
+        return self._value
 
 
 def _decode(body: bytes, headers: Mapping[str, str]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import ssl
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -124,7 +123,7 @@ class Exchange:
             )
             shown = _headers_without(secrets, response.headers)
             head = Answer(response.status, shown, b"", str(url), method)
-            answer = replace(head, body=await self._read(response, head))
+            answer = head.with_body(await self._read(response, head))
             complete = True
         except (_SurfacedError, aiohttp.ClientError, OSError) as error:
             cause = error.cause if isinstance(error, _SurfacedError) else error
@@ -164,7 +163,7 @@ class Exchange:
         def unpack() -> bytes:
             return _without(secrets, inflate(answer.body, encoding, limit))
 
-        packed = replace(answer, body=b"")
+        packed = answer.with_body(b"")
         try:
             body = await to_thread.run_sync(unpack) if len(answer.body) > _LARGE else unpack()
         except OverflowError as error:
@@ -173,12 +172,12 @@ class Exchange:
             raise unreadable(packed, "the packed answer is cut short") from error
         except ValueError as error:
             raise unreadable(packed, f"the answer is not readable: {error}") from error
-        return replace(answer, body=body)
+        return answer.with_body(body)
 
     def _too_large(self, answer: Answer) -> UnreadableAnswerError:
         limit = self._settings.max_answer_bytes
         what = f"the answer is larger than max_answer_bytes, {limit}"
-        return unreadable(replace(answer, body=b""), what, transient=False)
+        return unreadable(answer.with_body(b""), what, transient=False)
 
     async def _open(self) -> aiohttp.ClientSession:
         """Give the session; the first caller makes it."""

@@ -34,6 +34,7 @@ from aiotcbatch.transport.payload import WirePayload
 from aiotcbatch.transport.restraint import Circuit, RetryBudget
 from aiotcbatch.transport.retry import is_transient, was_refused_unseen
 from aiotcbatch.transport.settings import Settings, parse_api_url
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -56,8 +57,7 @@ _TOO_MANY = "It is not sent again: of the requests of this client too many were 
 _HELD_BACK = "It is not sent again: the server keeps failing, and is left alone for a while."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientStatistics:
+class ClientStatistics(Value):
     """What a client has sent, and how it is with its server."""
 
     #: Requests, each counted once.
@@ -76,7 +76,7 @@ class ClientStatistics:
     clock_offset: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Call:
     """One request, whatever the number of times that it is sent."""
 

@@ -6,7 +6,6 @@ import math
 import random
 import ssl
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -21,6 +20,7 @@ from aiotcbatch.errors import (
     TransportError,
     UnreadableAnswerError,
 )
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,8 +43,7 @@ _SECONDS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class RetryPolicy:
+class RetryPolicy(Value):
     """
     How often, and after how long, a request is sent again.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 from urllib.parse import quote
@@ -12,6 +11,7 @@ from yarl import URL
 
 from aiotcbatch.errors import ConfigurationError, ValidationError
 from aiotcbatch.transport.retry import RetryPolicy
+from aiotcbatch.value import Value
 from aiotcbatch.version import VERSION
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ class Options(TypedDict, total=False):
     retry: RetryPolicy
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Value):
     """
     How an instance is reached.
 
@@ -63,11 +62,13 @@ class Settings:
         ConfigurationError: When a value is out of its range.
     """
 
+    _hidden = frozenset({"proxy"})
+
     #: True checks the server's certificate against the system's authorities, a path against the
     #: bundle there, an SSL context as it says; False does not check, which is for tests only.
     verify: Verify = True
     #: URL of a proxy, with its credentials if it needs any.
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | None = None
     #: Seconds without progress: to take a block of the body, to begin the answer when all is
     #: sent, and for every further 64 KiB of it.
     timeout: float = 60.0
@@ -84,7 +85,7 @@ class Settings:
     #: What the library calls itself.
     user_agent: str = USER_AGENT
     #: When requests are sent again.
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy = RetryPolicy()
 
     def __post_init__(self) -> None:
         for name in ("timeout", "connect_timeout"):

@@ -112,7 +112,7 @@ class TestOrder:
 
         for job in jobs:
             (xid,) = job.files
-            object.__setattr__(job.files[xid], "content", slow)
+            job.files[xid] = job.files[xid]._replace(content=slow)
         pipeline = pipeline_of(server, jobs, max_jobs=2)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(pipeline.run)
