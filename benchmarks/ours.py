@@ -43,13 +43,20 @@ async def collect(
         await batch.drain()
 
 
-async def build(number: int, interface: int) -> dict[str, Any]:
+async def build(number: int, interface: int, *, at_once: bool = False) -> dict[str, Any]:
     """Build, encode and cut into jobs, as a submit does."""
+
+    async def add(batch: Batch, number: int) -> None:
+        if at_once:
+            await batch.extend(map(as_dict, range(number)))
+        else:
+            await collect(batch, number, interface=interface)
+
     async with client(NOWHERE) as nobody:
-        await collect(nobody.batch("MyOrg"), DRAIN, interface=interface)  # warms up
+        await add(nobody.batch("MyOrg"), DRAIN)  # warms up
         batch = nobody.batch("MyOrg")
         began, cpu = time.perf_counter(), time.process_time()
-        await collect(batch, number, interface=interface)
+        await add(batch, number)
         nbytes = 0
         while (chunk := batch._cut()) is not None:  # noqa: SLF001 (what a submit would send next)
             nbytes += chunk.size

@@ -14,7 +14,7 @@ import orjson
 from anyio.lowlevel import checkpoint
 
 from aiotcbatch.collecting.segments import Cut, Segment
-from aiotcbatch.collecting.xid_index import SHARD_MASK, SegmentIndex
+from aiotcbatch.collecting.xid_index import SHARD_MASK, XidIndex
 
 if TYPE_CHECKING:
     from array import array
@@ -29,6 +29,8 @@ __all__ = ["Buffer", "xid_of"]
 SEGMENT_BYTES = 256 * 1024
 #: What an entry of the index takes that is not compact.
 ENTRY_BYTES = 90
+#: So many entries of the index may be of records that are gone, beside half of them.
+_LEFT_ENTRIES = 8_192
 
 
 class Buffer:
@@ -50,11 +52,9 @@ class Buffer:
         self._segment_bytes = 0
         #: From here on records are not to be taken yet.
         self._held_from: int | None = None
-        self._index = SegmentIndex()
+        #: The first places of segments, by the hashes of their keys.
+        self._index = XidIndex()
         self._shards = self._index.shards
-        #: Whether some of the index is compact, and records of segments of which it is.
-        self._compacted = False
-        self._compact_count = 0
         #: The same, since the journal does not have them; None if there is no journal.
         self._kept_until: int | None = None
         #: What the journal does not have yet; None if there is no journal.
@@ -96,7 +96,7 @@ class Buffer:
     @property
     def index_bytes(self) -> int:
         """Bytes by which records are found, but for those that are compact."""
-        return (self.count - self._compact_count) * ENTRY_BYTES
+        return self._index.entries * ENTRY_BYTES
 
     @property
     def _next_place(self) -> int:
@@ -149,9 +149,7 @@ class Buffer:
 
     async def compact(self, nbytes: int) -> int:
         """
-        Make smaller what finds the records that are in the spool, giving way to other tasks.
-
-        It costs 2 µs a record, and a look-up more for each that comes after it.
+        Make smaller what finds the records, giving way to other tasks.
 
         Args:
             nbytes: How many bytes of memory to give back.
@@ -159,17 +157,17 @@ class Buffer:
         Returns:
             How many were given back; less than asked for if no more are there.
         """
-        given_back = 0
-        for segment in reversed(self._segments):
-            if given_back >= nbytes:
-                break
-            if segment.left and not segment.compact and not isinstance(segment.body, memoryview):
-                self._index.compact(segment.hashes, segment.first)
-                segment.compact = self._compacted = True
-                self._compact_count += len(segment)
-                given_back += len(segment) * ENTRY_BYTES
-                await checkpoint()
-        return given_back
+        before = self.index_bytes
+        least = max(0, before - nbytes)
+        while self.index_bytes > least:
+            self._index.compact(self._alive)
+            await checkpoint()
+        return before - self.index_bytes
+
+    @property
+    def _alive(self) -> set[int]:
+        """The places by which the index knows the segments that there are."""
+        return {self._first, *(segment.first for segment in self._segments)}
 
     def __contains__(self, key: str) -> bool:
         return self._find(key) is not None
@@ -221,7 +219,9 @@ class Buffer:
         """Put in a record that is not taken before `release`; False if its key may be there."""
         number = hash(key)
         shard = self._shards[number & SHARD_MASK]
-        if number in shard or (self._compacted and self._index.compact_has(number)):
+        if number in shard or (
+            self._index.compacted and self._index.get_compact(number) is not None
+        ):
             return False
         if self._held_from is None:
             self.hold()
@@ -240,7 +240,7 @@ class Buffer:
         """Whether a key may be there; False is certain."""
         number = hash(key)
         return number in self._shards[number & SHARD_MASK] or (
-            self._compacted and self._index.compact_has(number)
+            self._index.compacted and self._index.get_compact(number) is not None
         )
 
     def hold(self) -> None:
@@ -319,17 +319,15 @@ class Buffer:
         if segment.left == 0:
             self._segments.remove(segment)
             self._segment_bytes -= segment.memory_bytes
-            self._drop(segment)
+            self._sweep()
 
-    def _drop(self, segment: Segment) -> None:
-        if segment.compact:
-            self._compact_count -= len(segment)
-        if self._segments or self._records:
-            self._index.drop(segment.hashes, segment.first)
-        else:
-            self._index = SegmentIndex()
+    def _sweep(self) -> None:
+        """Forget what the index has of segments that are gone, bit by bit."""
+        if not self._segments and not self._records and self._index.entries <= _LEFT_ENTRIES:
+            self._index = XidIndex()
             self._shards = self._index.shards
-            self._compacted = False
+        elif self._index.entries > 2 * self.count + _LEFT_ENTRIES:
+            self._index.sweep(self._alive)
 
     def _close_segment(self) -> None:
         segment = self._filling
@@ -344,8 +342,8 @@ class Buffer:
         if segment.left:
             self._segments.append(segment)
             self._segment_bytes += segment.memory_bytes
-        else:
-            self._drop(segment)
+        self._index.entries += len(segment)
+        self._sweep()
 
     # What the journal is told, and what it gives back
 
@@ -428,6 +426,7 @@ class Buffer:
                 number = hash(self._key_of(data))
                 segment.hashes.append(number)
                 self._shards[number & SHARD_MASK][number] = first
+                self._index.entries += 1
                 self._count += 1
                 self._nbytes += segment.nbytes(place - first, place - first + 1)
         segment.left = len(records)
@@ -441,17 +440,15 @@ class Buffer:
 
     def _find(self, key: str) -> tuple[Segment, int, dict[str, Any]] | None:
         number = hash(key)
-        found = self._index.get(number)
-        segment = self._locate(found[0]) if found is not None else None
-        if found is None or segment is None:
+        first = self._index.get(number)
+        segment = None if first is None else self._locate(first)
+        if segment is None:
             return None
-        place, exact = found
-        for at in (place - segment.first,) if exact else segment.find(number):
-            if segment.has(at):
-                # The index knows hashes only: the record has the last word.
-                data: dict[str, Any] = orjson.loads(segment.record(at))
-                if self._key_of(data) == key:
-                    return segment, at, data
+        for at in segment.find(number):
+            # The index knows hashes only: the record has the last word.
+            data: dict[str, Any] = orjson.loads(segment.record(at))
+            if self._key_of(data) == key:
+                return segment, at, data
         return None
 
     def _locate(self, place: int) -> Segment | None:

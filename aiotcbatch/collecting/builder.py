@@ -67,7 +67,7 @@ class Builder:
         memory_limit: Bytes of encoded entities that are held in memory at most; what is more
             goes to a temporary file at ``drain()``. Beside it, an entity that is open takes
             about 1 kB until then, and one that is encoded 90 bytes to be found again, up to this
-            limit, and 24 to 48 beyond it.
+            limit, and 16 beyond it.
         spool_directory: Where that file is made; None for the system's place.
         indicator_types: The names of the types that the instance knows, and how many values
             each has, or the labels of these; None if they are not known.
@@ -319,6 +319,18 @@ class Builder:
         opened = self._open_indicator(data)
         shelf.buffer.note(xid, encoded)
         return opened
+
+    def add_plain(self, indicator: Mapping[str, Any]) -> bool:
+        """
+        Add an indicator as `add_indicator` does, if that can be done without opening it.
+
+        Returns:
+            False when it is to be added by `add`, which says what is wrong with it if anything is.
+        """
+        if self._closed or not self._validate:
+            return False
+        data = plain(indicator, INDICATORS, "summary")
+        return data is not None and self._indicators.put(data["xid"], data)
 
     def _open_indicator(self, data: dict[str, Any]) -> Indicator:
         """Add an indicator that waits for what it is linked to, or is there already."""

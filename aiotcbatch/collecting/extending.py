@@ -82,6 +82,9 @@ class _Taken:
     def take(self, item: Mapping[str, Any]) -> None:
         """Add the next dict, or say that it cannot be right."""
         number = self.number
+        if self._source is None and self._builder.add_plain(item):
+            self.number = number + 1
+            return
         source = None if self._source is None else self._source(number, item)
         try:
             self._builder.add(item, source=source)

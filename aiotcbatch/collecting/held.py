@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HeldLink", "HeldLinks"]
 
+#: From so many known groups on, they are remembered in a compact way.
+_MANY_GROUPS = 65_536
+
 
 class HeldLink(NamedTuple):
     """A link that a journal has set aside."""
@@ -40,8 +43,8 @@ class HeldLinks(LinkRules):
     """
     Takes links to unknown groups out of entities, and gives them back as associations.
 
-    A group is known from when it was first drained. Its xid is remembered for good, in 24 to 48
-    bytes: a link to a group of an hour ago is to go with its entity.
+    A group is known from when it was first drained. Its xid is remembered for good, in 90 bytes
+    and in 16 if there are very many: a link to a group of an hour ago is to go with its entity.
 
     Args:
         is_open: Tells whether a group is open, so that it is known after this drain().
@@ -74,7 +77,9 @@ class HeldLinks(LinkRules):
 
     def came(self, xid: str) -> None:
         """Note that a group has come, and add what was held for it."""
-        self._known.put_all((hash(xid),), 0)
+        self._known.put((hash(xid),), 0)
+        if self._known.entries >= _MANY_GROUPS:
+            self._known.compact((0,))
         for association in self._taken(xid):
             self._add(association)
 

@@ -75,7 +75,6 @@ class Segment:
 
     __slots__ = (
         "body",
-        "compact",
         "first",
         "gone",
         "hashes",
@@ -103,8 +102,6 @@ class Segment:
         self.taken = 0
         self.left = 0
         self.body: Piece = NONE
-        #: Whether its entries in the index are compact.
-        self.compact = False
         #: What stands for the body in the journal.
         self.kept: StoredSlice | None = None
         #: Record i is ``body[starts[i] : starts[i + 1] - 1]``.

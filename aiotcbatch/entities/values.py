@@ -33,7 +33,6 @@ __all__ = [
     "MAX_CONFIDENCE",
     "MAX_RATING",
     "MAX_TAG_LENGTH",
-    "Number",
     "any_integer",
     "any_text",
     "attribute_value",
@@ -56,9 +55,6 @@ __all__ = [
     "tag_name",
     "text",
 ]
-
-#: A number, or text that is one.
-Number = str | float
 
 #: The longest tag, in characters. Source: v2 Batch API, tags.
 MAX_TAG_LENGTH = 128

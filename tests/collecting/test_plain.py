@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -69,6 +70,16 @@ GROUPS = st.fixed_dictionaries(
         "name": st.sampled_from(["name", "", None, "\ud800"]),
         "xid": st.sampled_from(["x", "", None, 5]),
     }
+)
+
+
+MANY = st.lists(
+    st.tuples(
+        INDICATORS | st.just({"type": "Adversary", "name": "name", "xid": "x"}),
+        SOME_FIELDS,
+        st.sampled_from(["x", "y", "z"]),
+    ),
+    max_size=6,
 )
 
 
@@ -248,3 +259,30 @@ class TestHandles:
         assert isinstance(handle, Address)
         assert type(handle).__name__ == "Address"
         assert repr(handle) == "<Address '1.2.3.4' xid='x'>"
+
+
+@given(MANY)
+def test_many_at_once_are_what_they_are_one_by_one(
+    parts: list[tuple[dict[str, Any], dict[str, Any], str]],
+) -> None:
+    """`extend` takes a shorter way, on which xids that come again are met as well."""
+    items = [{**named, **fields, "xid": named["xid"] and xid} for named, fields, xid in parts]
+
+    async def documents() -> list[Any]:
+        each, all_at_once = TypedBuilder(), TypedBuilder()
+        refused: list[int] = []
+        for number, item in enumerate(items):
+            try:
+                each.add(item)
+            except ValidationError:
+                refused.append(number)
+        found: list[Any] = []
+        added = await all_at_once.extend(items, on_refused=lambda item, _: found.append(item))
+        assert [items[number] for number in refused] == found
+        assert added == len(items) - len(found)
+        await each.drain()
+        chunks = (each._cut(), all_at_once._cut())
+        return [chunk and orjson.dumps(chunk.decode()) for chunk in chunks]
+
+    first, second = asyncio.run(documents())
+    assert first == second

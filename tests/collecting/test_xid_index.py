@@ -2,31 +2,71 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+import hypothesis.strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from aiotcbatch.collecting.xid_index import XidIndex
+from aiotcbatch.collecting.xid_index import SHARD_MASK, XidIndex
 
-
-@given(st.lists(st.lists(st.text(max_size=4), max_size=40), max_size=8))
-def test_it_is_a_dict_of_the_last_places(batches: list[list[str]]) -> None:
-    """After any puts, each key has the place that it was given last, and no other key has one."""
-    index, model, place = XidIndex(), {}, 0
-    for keys in batches:
-        index.put_all(map(hash, keys), place)
-        for key in keys:
-            model[key] = place
-            place += 1
-
-    assert {key: index.get(hash(key)) for key in model} == model
-    assert index.get(hash("a key that was never put")) is None
+NUMBERS = st.integers(-3, 3).map(lambda near: near << 40) | st.integers(-(2**61), 2**61)
 
 
-def test_it_grows() -> None:
-    """Ten thousand keys are all found."""
-    keys = [f"key-{number}" for number in range(10_000)]
-    index = XidIndex()
+class IndexMachine(RuleBasedStateMachine):
+    """Any puts, in places that grow, against a dict of the last places."""
 
-    index.put_all(map(hash, keys), 5)
+    def __init__(self) -> None:
+        super().__init__()
+        self.index = XidIndex()
+        self.model: dict[int, int] = {}
+        self.alive: set[int] = set()
+        self.place = 0
 
-    assert [index.get(hash(key)) for key in keys] == list(range(5, 10_005))
+    @rule(numbers=st.lists(NUMBERS, max_size=20))
+    def put(self, numbers: list[int]) -> None:
+        self.index.put(numbers, self.place)
+        self.model.update(dict.fromkeys(numbers, self.place))
+        self.alive.add(self.place)
+        self.place += 1
+
+    @rule(data=st.data())
+    def end(self, data: st.DataObject) -> None:
+        if self.alive:
+            self.alive.discard(data.draw(st.sampled_from(sorted(self.alive))))
+
+    @rule()
+    def sweep(self) -> None:
+        self.index.sweep(self.alive)
+
+        assert self.index.entries == sum(place in self.alive for place in self.in_dicts())
+
+    @rule(shards=st.integers(1, SHARD_MASK + 1))
+    def compact(self, shards: int) -> None:
+        for _ in range(shards):
+            self.index.compact(self.alive)
+
+        assert self.index.entries == len(self.in_dicts())
+        assert not self.in_dicts() or shards <= SHARD_MASK
+
+    @invariant()
+    def gives_the_last_place(self) -> None:
+        for number, place in self.model.items():
+            found = self.index.get(number)
+            assert found == place or place not in self.alive
+        assert self.index.get(2**62) is None
+
+    def in_dicts(self) -> list[int]:
+        return [place for shard in self.index.shards for place in shard.values()]
+
+
+TestIndex = IndexMachine.TestCase
+
+
+def test_it_is_swept_bit_by_bit() -> None:
+    """Of 200,000 entries a part is looked at in one go, and all are in a few of them."""
+    index, numbers = XidIndex(), range(200_000)
+    index.put(numbers, 1)
+
+    index.sweep({2})
+    assert 0 < index.entries < len(numbers)
+    for _ in range(8):
+        index.sweep({2})
+    assert index.entries == 0
