@@ -36,9 +36,6 @@ __all__ = ["Journal"]
 
 R = TypeVar("R")
 
-#: Contents, each with the place of its group.
-PlacedFiles = "Sequence[tuple[int, FileItem]]"
-
 
 class Journal:
     """

@@ -84,12 +84,8 @@ def _frame(instance: Instance) -> Middleware:
             await instance.clock.sleep(latency)
         try:
             answer = await handler(request)
-        except web.HTTPMethodNotAllowed as error:
-            answer = _wrong_method(request, sorted(error.allowed_methods))
         except web.HTTPException as error:
-            if not request.path.startswith("/api"):
-                raise
-            answer = _form(request)(error.status, _SAID.get(error.status, error.reason))
+            answer = _refusal(request, error)
         except ConnectionError:  # the client is gone in the middle of its request
             answer = answers.failure(400, "The request was not properly formed")
         except Exception:
@@ -110,6 +106,15 @@ def _frame(instance: Instance) -> Middleware:
 def _form(request: web.Request) -> Callable[[int, str], web.Response]:
     """Return what says no in the form of the API that was asked."""
     return answers.v3_failure if request.path.startswith("/api/v3") else answers.failure
+
+
+def _refusal(request: web.Request, error: web.HTTPException) -> web.Response:
+    """Say no as the API does; what is not the API's, but the page's, is left to the page."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return _wrong_method(request, sorted(error.allowed_methods))
+    if not request.path.startswith("/api"):
+        raise error
+    return _form(request)(error.status, _SAID.get(error.status, error.reason))
 
 
 def _wrong_method(request: web.Request, allowed: list[str]) -> web.Response:
