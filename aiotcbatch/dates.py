@@ -23,7 +23,10 @@ from aiotcbatch.errors import ValidationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["to_wire"]
+__all__ = ["Moment", "to_wire"]
+
+#: What says when something is: what `to_wire` takes.
+Moment = str | float | datetime | date
 
 _ACCEPTED = (
     "a datetime, date, epoch seconds, milliseconds or microseconds, ISO 8601 or RFC 2822 text, or"

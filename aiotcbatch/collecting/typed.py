@@ -13,12 +13,11 @@ from aiotcbatch.errors import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date, datetime
 
+    from aiotcbatch.dates import Moment
     from aiotcbatch.entities.contents import FileContent
+    from aiotcbatch.entities.values import Number
 
-    Moment = str | int | float | datetime | date
-    Number = str | int | float
     Xid = str | bool | None
 
 __all__ = ["TypedBuilder"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVa
 
 import orjson
 
+from aiotcbatch.dates import Moment
 from aiotcbatch.entities import values
 from aiotcbatch.entities.metadata import Attribute, SecurityLabel, Tag, add_label
 from aiotcbatch.errors import SealedError, ValidationError
@@ -143,19 +144,19 @@ class Entity:
     #: How long it lives.
     term: Term
 
-    first_seen = Field[str, Any]("firstSeen", values.moment, doc="When it was first seen.")
-    last_seen = Field[str, Any]("lastSeen", values.moment, doc="When it was last seen.")
-    date_added = Field[str, Any]("dateAdded", values.moment, doc="When it was added.")
-    external_date_added = Field[str, Any](
+    first_seen = Field[str, Moment]("firstSeen", values.moment, doc="When it was first seen.")
+    last_seen = Field[str, Moment]("lastSeen", values.moment, doc="When it was last seen.")
+    date_added = Field[str, Moment]("dateAdded", values.moment, doc="When it was added.")
+    external_date_added = Field[str, Moment](
         "externalDateAdded",
         values.moment,
         aliases=("external_date_created", "externalDateCreated"),
         doc="When its origin added it.",
     )
-    external_date_expires = Field[str, Any](
+    external_date_expires = Field[str, Moment](
         "externalDateExpires", values.moment, doc="When it expires at its origin."
     )
-    external_last_modified = Field[str, Any](
+    external_last_modified = Field[str, Moment](
         "externalLastModified",
         values.moment,
         aliases=("external_date_last_modified", "externalDateLastModified"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from aiotcbatch.dates import Moment
 from aiotcbatch.entities import values
 from aiotcbatch.entities.entity import Entity, Field
 from aiotcbatch.errors import UsageError, ValidationError
@@ -171,7 +172,7 @@ class _Insights:
     ai_provider = Field[str, str](
         "aiProvider", values.text, doc="Who made the insights; required with them."
     )
-    ai_last_retrieval_date = Field[str, Any](
+    ai_last_retrieval_date = Field[str, Moment](
         "aiLastRetrievalDate", values.moment, doc="When the insights were fetched."
     )
 
@@ -245,7 +246,7 @@ class Event(Group, _Insights):
     __slots__ = ()
     TYPE = "Event"
 
-    event_date = Field[str, Any]("eventDate", values.moment, doc="When it happened.")
+    event_date = Field[str, Moment]("eventDate", values.moment, doc="When it happened.")
     event_type = Field[str, str]("eventType", values.event_type, doc="What kind it is.")
     status = Field[str, str]("status", values.event_status, doc="How far its handling is.")
 
@@ -256,7 +257,7 @@ class Incident(Group):
     __slots__ = ()
     TYPE = "Incident"
 
-    event_date = Field[str, Any]("eventDate", values.moment, doc="When it happened.")
+    event_date = Field[str, Moment]("eventDate", values.moment, doc="When it happened.")
     status = Field[str, str]("status", values.incident_status, doc="How far its handling is.")
 
 
@@ -280,7 +281,7 @@ class Report(FileGroup, _Insights):
     __slots__ = ()
     TYPE = "Report"
 
-    publish_date = Field[str, Any]("publishDate", values.moment, doc="When it was published.")
+    publish_date = Field[str, Moment]("publishDate", values.moment, doc="When it was published.")
 
 
 class Signature(Group):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from aiotcbatch.dates import Moment
 from aiotcbatch.entities import summaries, values
 from aiotcbatch.entities.entity import Entity, Field
 from aiotcbatch.entities.metadata import FileOccurrence
+from aiotcbatch.entities.values import Number
 from aiotcbatch.errors import UsageError, ValidationError
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
-
     from aiotcbatch.entities.group import Group
 
 __all__ = [
@@ -47,14 +47,16 @@ class Indicator(Entity):
     #: The wire fields that can stand for the summary.
     VALUE_FIELDS: ClassVar[tuple[str, ...]] = ()
 
-    rating = Field[float, Any]("rating", values.rating, doc="How bad it is, 0 to 5.")
-    confidence = Field[int, Any]("confidence", values.confidence, doc="How sure, 0 to 100.")
-    active = Field[bool, Any]("active", values.boolean, doc="Whether it is in use now.")
-    active_locked = Field[bool, Any](
+    rating = Field[float, Number]("rating", values.rating, doc="How bad it is, 0 to 5.")
+    confidence = Field[int, Number]("confidence", values.confidence, doc="How sure, 0 to 100.")
+    active = Field[bool, bool]("active", values.boolean, doc="Whether it is in use now.")
+    active_locked = Field[bool, bool](
         "activeLocked", values.boolean, doc="Whether the platform may not change `active`."
     )
-    private_flag = Field[bool, Any]("privateFlag", values.boolean, doc="Whether it is private.")
-    last_modified = Field[str, Any]("lastModified", values.moment, doc="When it was last changed.")
+    private_flag = Field[bool, bool]("privateFlag", values.boolean, doc="Whether it is private.")
+    last_modified = Field[str, Moment](
+        "lastModified", values.moment, doc="When it was last changed."
+    )
     description = Field[str, str](
         "description", values.any_text, doc="Short for the default Description attribute."
     )
@@ -93,7 +95,7 @@ class Indicator(Entity):
         self,
         file_name: str | None = None,
         path: str | None = None,
-        date: str | float | datetime | date | None = None,
+        date: Moment | None = None,
     ) -> FileOccurrence:
         """
         Say where a File was seen.
@@ -159,7 +161,7 @@ class File(Indicator):
     VALUE_FIELDS = ("md5", "sha1", "sha256")
     normalise = staticmethod(summaries.file_summary)
 
-    size = Field[int, Any]("intValue1", values.integer, doc="Its size in bytes.")
+    size = Field[int, Number]("intValue1", values.integer, doc="Its size in bytes.")
 
     @property
     def md5(self) -> str | None:
@@ -180,7 +182,7 @@ class File(Indicator):
         self,
         file_name: str | None = None,
         path: str | None = None,
-        date: str | float | datetime | date | None = None,
+        date: Moment | None = None,
     ) -> FileOccurrence:
         r"""
         Say where this file was seen; the fields can be set later too.
@@ -239,13 +241,13 @@ class Host(Indicator):
     VALUE_FIELDS = ("hostName",)
     normalise = staticmethod(summaries.host)
 
-    dns_active = Field[bool, Any](
+    dns_active = Field[bool, bool](
         "flag1",
         values.boolean,
         aliases=("dnsActive",),
         doc="Whether the platform looks up its addresses.",
     )
-    whois_active = Field[bool, Any](
+    whois_active = Field[bool, bool](
         "flag2",
         values.boolean,
         aliases=("whoisActive",),

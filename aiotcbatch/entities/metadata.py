@@ -10,8 +10,8 @@ from aiotcbatch.errors import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date, datetime
 
+    from aiotcbatch.dates import Moment
     from aiotcbatch.entities.entity import Entity
 
 __all__ = ["Association", "Attribute", "FileOccurrence", "SecurityLabel", "Tag"]
@@ -217,7 +217,7 @@ class FileOccurrence(_View):
         return self._data.get("date")
 
     @date.setter
-    def date(self, when: str | float | datetime | date | None) -> None:
+    def date(self, when: Moment | None) -> None:
         self._put("date", self._entity.checked(values.moment, when, "date"))
 
 

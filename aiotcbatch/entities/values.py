@@ -33,6 +33,7 @@ __all__ = [
     "MAX_CONFIDENCE",
     "MAX_RATING",
     "MAX_TAG_LENGTH",
+    "Number",
     "any_integer",
     "any_text",
     "attribute_value",
@@ -55,6 +56,9 @@ __all__ = [
     "tag_name",
     "text",
 ]
+
+#: A number, or text that is one.
+Number = str | float
 
 #: The longest tag, in characters. Source: v2 Batch API, tags.
 MAX_TAG_LENGTH = 128
