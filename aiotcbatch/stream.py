@@ -6,15 +6,13 @@ import inspect
 from collections import deque
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import anyio
 
-from aiotcbatch.collecting.builder import encoded_source
 from aiotcbatch.collecting.held import HeldLink, HeldLinks
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.typed import TypedBuilder
-from aiotcbatch.entities.metadata import Association
 from aiotcbatch.errors import AiotcbatchError, ConfigurationError, UsageError
 from aiotcbatch.results.status import COUNTS, BatchStatus
 from aiotcbatch.retrying import Retrying
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
 
     from aiotcbatch.collecting.chunk import Chunk
     from aiotcbatch.entities.contents import FileContent
+    from aiotcbatch.entities.metadata import Association
     from aiotcbatch.journal.keeper import Resumed
     from aiotcbatch.submitting.job import JobSettings
     from aiotcbatch.transport.http import Transport
@@ -295,7 +294,7 @@ class Stream(TypedBuilder, Retrying):
     async def _finish(self) -> None:
         await self.drain()
         for association in self._links.release():
-            super().add_association(association)
+            super()._link(association, None)
         if self._keep is not None:
             await self._keep()
         self._ending = True
@@ -397,25 +396,15 @@ class Stream(TypedBuilder, Retrying):
 
     # Links to groups that have not come
 
-    def add_association(
-        self,
-        association: Association | Mapping[str, Any] | None = None,
-        /,
-        *,
-        source: Any = None,
-        **fields: Any,
-    ) -> Association:
-        """Link two entities; a link to a group that has not come is held back until it has."""
-        if association is None or not isinstance(association, Association):
-            association = Association.from_dict(fields if association is None else association)
-        self._refuse_closed()
+    def _link(self, association: Association, source: bytes | None) -> None:
+        """Add an association; one with a group that has not come is held back until it has."""
         for end in (1, 2):
             xid = association.group_xid(end)
             if xid is not None and not self._links.knows(xid) and not self._groups.is_open(xid):
-                self._associations.note(association.key, encoded_source(source))
+                self._associations.note(association.key, source)
                 self._links.hold(xid, association)
-                return association
-        return super().add_association(association, source=source)
+                return
+        super()._link(association, source)
 
     def _link_rules(self) -> HeldLinks:
         self._links = HeldLinks(

@@ -57,7 +57,7 @@ class Value:
         """Check the fields, where there is something to check."""
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Its fields by name."""
         return dict(vars(self))
 

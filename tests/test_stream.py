@@ -505,6 +505,16 @@ class TestLeaving:
             await stream.__aenter__()
 
 
+@pytest.mark.parametrize("kind", ["batch", "stream"])
+def test_an_association_is_told_in_one_way(kind: str) -> None:
+    """Keywords beside an association are refused, and not left out."""
+    client = Client("https://tc.example/api", TokenAuth("token"))
+    builder: Any = getattr(client, kind)(OWNER)
+
+    with pytest.raises(ValidationError, match="either an association or keywords"):
+        builder.add_association({"ref_1": "a", "ref_2": "b"}, type_1="Host")
+
+
 def test_settings_are_checked() -> None:
     """A setting that cannot be right is refused by its name."""
     client = Client("http://127.0.0.1:1/api", TokenAuth("token"))

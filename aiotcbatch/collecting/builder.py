@@ -374,11 +374,15 @@ class Builder:
             raise ValidationError("fields", fields, "either an association or keywords, not both")
         elif not isinstance(association, Association):
             association = Association.from_dict(association)
+        self._link(association, encoded_source(source))
+        return association
+
+    def _link(self, association: Association, source: bytes | None) -> None:
+        """Add an association, unless it is there already."""
         key = association.key
         if key not in self._associations:
-            self._associations.note(key, encoded_source(source))
+            self._associations.note(key, source)
             self._associations.add(key, encode(association.data))
-        return association
 
     async def extend(
         self,
