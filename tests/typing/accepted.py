@@ -51,7 +51,7 @@ from aiotcbatch.telemetry import OpenTelemetry
 
 def listening(event: ClientEvent) -> None:
     """Tell events apart, as a listener does."""
-    assert_type(event.fields, dict[str, Any])
+    assert_type(event.fields, dict[str, object])
     if isinstance(event, JobFinished):
         assert_type(event.batch_id, int | None)
 
