@@ -147,6 +147,11 @@ def demo_command(
     show_default=True,
     help="An owner that exists in it; can be given several times.",
 )
+@click.option(
+    "--record",
+    metavar="FILE",
+    help="Write everything into this file that clients send and are answered, to replay it.",
+)
 @_sandbox_options
 @_debug
 def sandbox_command(*, owners: tuple[str, ...], debug: bool, **sandbox: Any) -> NoReturn:

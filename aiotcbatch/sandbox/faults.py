@@ -48,7 +48,30 @@ if TYPE_CHECKING:
 
     from aiotcbatch.sandbox.misbehaviour import Fault
 
-__all__ = ["Faults", "Rule", "parse"]
+__all__ = ["ENDPOINTS", "Faults", "Rule", "parse"]
+
+#: What rules can be about: requests, and jobs themselves.
+ENDPOINTS = (
+    "create",
+    "upload",
+    "create_and_upload",
+    "status",
+    "errors",
+    "results",
+    "file_upload",
+    "file_download",
+    "owners",
+    "whoami",
+    "types",
+    "attribute_types",
+    "tags",
+    "groups",
+    "groups_delete",
+    "indicators",
+    "indicators_delete",
+    "token",
+    "job",
+)
 
 
 @dataclass
@@ -74,6 +97,9 @@ class Rule:
     seen: int = 0
 
     def __post_init__(self) -> None:
+        if not any(fnmatchcase(name, self.endpoint) for name in ENDPOINTS):
+            accepted = f"one of {', '.join(ENDPOINTS)}, or a pattern of some"
+            raise ConfigurationError("endpoint", self.endpoint, accepted, about="Rule")
         if not 0 <= self.probability <= 1:
             raise ConfigurationError("probability", self.probability, "0 to 1", about="Rule")
         is_job = isinstance(self.fault, JobFault)
@@ -131,7 +157,8 @@ class Faults:
             The rule, which counts its hits.
 
         Raises:
-            ConfigurationError: The probability is none, or the fault is not one of the endpoint.
+            ConfigurationError: There is no such endpoint, the probability is none, or the fault
+                is not one of the endpoint.
         """
         rule = Rule(endpoint, fault, times, after, probability)
         self.rules.append(rule)
@@ -201,7 +228,8 @@ def parse(text: str) -> Rule:
     except (KeyError, ValueError) as error:
         if isinstance(error, ConfigurationError):
             raise
-        accepted = "ENDPOINT=FAULT[:VALUE][,times=N][,after=N][,p=P]"
+        form = "ENDPOINT=FAULT[:VALUE][,times=N][,after=N][,p=P]"
+        accepted = f"{form}, where FAULT is one of {', '.join(_NAMED)}"
         raise ConfigurationError("fault", text, accepted) from error
 
 

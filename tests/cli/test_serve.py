@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from aiotcbatch import Client
 from aiotcbatch.cli.serve import environment, make_sandbox, page
 from aiotcbatch.errors import ConfigurationError, UnavailableError
 from aiotcbatch.transport.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 async def test_what_is_printed_is_enough_for_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +67,18 @@ def test_a_setting_that_cannot_be_right_is_named(what: str, text: str, message: 
     """What is wrong is said before anything is started."""
     with pytest.raises(ConfigurationError, match=message):
         make_sandbox(("o",), db=None, **{what: (text,)})
+
+
+async def test_what_is_said_can_be_recorded(tmp_path: Path) -> None:
+    """With --record, what clients send stands in the file."""
+    path = tmp_path / "recording"
+    async with (
+        make_sandbox(("o",), db=None, record=str(path)) as sandbox,
+        Client(sandbox.api_url, sandbox.auth) as client,
+    ):
+        await client.owners()
+
+    assert "GET /api/v2/owners" in path.read_text()
 
 
 async def test_faults_happen() -> None:

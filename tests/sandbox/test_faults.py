@@ -32,6 +32,7 @@ from aiotcbatch.sandbox import (
     unauthorized,
     unavailable,
 )
+from aiotcbatch.sandbox.face.app import endpoints
 from tests.sandbox.conftest import calling, configuration
 
 GOOD = {"indicator": [{"type": "Host", "summary": "a.example"}]}
@@ -182,7 +183,14 @@ def test_chance_can_be_seeded():
 
 @pytest.mark.parametrize(
     ("endpoint", "fault", "probability"),
-    [("job", Latency(1), 1), ("*", StuckJob(), 1), ("*", Latency(1), 2), ("*", Latency(1), -1)],
+    [
+        ("job", Latency(1), 1),
+        ("*", StuckJob(), 1),
+        ("*", Latency(1), 2),
+        ("*", Latency(1), -1),
+        ("uplaod", Latency(1), 1),
+        ("batch*", Latency(1), 1),
+    ],
 )
 def test_rules_that_are_none(endpoint, fault, probability):
     """A rule that cannot be is refused when it is made."""
@@ -236,6 +244,19 @@ def test_text_that_is_no_rule(text):
     """What is no rule is refused, and the error shows the form."""
     with pytest.raises(ConfigurationError):
         faults.parse(text)
+
+
+def test_an_unknown_fault_is_told_which_there_are():
+    """The error for a name that is no fault lists those that are."""
+    with pytest.raises(ConfigurationError, match=r"where FAULT is one of latency, reset, lost,"):
+        faults.parse("status=unknown")
+
+
+async def test_rules_know_every_endpoint(call):
+    """Each endpoint of the API can have a rule, and each rule an endpoint."""
+    known = {endpoint.name for endpoint in endpoints(call.sandbox.instance)}
+
+    assert known | {"job"} == set(faults.ENDPOINTS)
 
 
 async def test_faults_come_before_access(call):
