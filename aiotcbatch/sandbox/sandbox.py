@@ -112,7 +112,7 @@ class Sandbox:
         path = None if db == ":memory:" else Path(db)
         store = Store(
             path,
-            [owner if isinstance(owner, Owner) else Owner(name=owner) for owner in owners],
+            _owners(owners),
             (*SECURITY_LABELS, *security_labels),
         )
         self._instance = Instance(
@@ -315,13 +315,23 @@ def _entities(connection: Any, where: str, values: list[str]) -> list[Entity]:
     return reading.complete(connection, reading.select(connection, where, values))
 
 
+def _owners(given: Iterable[str | Owner]) -> list[Owner]:
+    accepted = "a list of owners or of their names, each once"
+    if isinstance(given, str):
+        raise ConfigurationError("owners", given, accepted, about="Sandbox")
+    owners = [owner if isinstance(owner, Owner) else Owner(name=owner) for owner in given]
+    names = [owner.name for owner in owners]
+    if not names or len(set(names)) < len(names):
+        raise ConfigurationError("owners", names, accepted, about="Sandbox")
+    return owners
+
+
 def _settings(base: Settings | None, limits: dict[str, Any]) -> Settings:
-    try:
-        return replace(base or Settings(), **limits)
-    except TypeError:
+    unknown = sorted(set(limits) - set(Settings.__dataclass_fields__))
+    if unknown:
         known = ", ".join(sorted(Settings.__dataclass_fields__))
-        unknown = sorted(set(limits) - set(Settings.__dataclass_fields__))
-        raise ConfigurationError("settings", ", ".join(unknown), known) from None
+        raise ConfigurationError("settings", ", ".join(unknown), known)
+    return replace(base or Settings(), **limits)
 
 
 def _first_user(seed: int | None, access_id: str, secret_key: str, token: str) -> User:

@@ -115,5 +115,7 @@ class Settings:
             value = getattr(self, field.name)
             if isinstance(value, bool) or value is None:
                 continue
+            if not isinstance(value, int | float):
+                raise ConfigurationError(field.name, value, "a number", about="Settings")
             if value < 0 or (value == 0 and field.name in {"entities_per_second", "chunk"}):
                 raise ConfigurationError(field.name, value, "a positive number", about="Settings")

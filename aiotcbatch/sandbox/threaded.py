@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiotcbatch.auth import HmacAuth
     from aiotcbatch.sandbox.faults import Faults
     from aiotcbatch.sandbox.sandbox import Sandbox
-    from aiotcbatch.sandbox.settings import User
+    from aiotcbatch.sandbox.settings import Settings, User
     from aiotcbatch.sandbox.snapshots import Snapshot
     from aiotcbatch.sandbox.store.reading import Entity
     from aiotcbatch.sandbox.views import Files, JobView
@@ -116,6 +116,11 @@ class SandboxThread:
         """Return what is stored, as `Sandbox.entities`."""
         return self._sandbox.entities(owner=owner, type=type)
 
+    @property
+    def settings(self) -> Settings:
+        """Its limits and its speed."""
+        return self._sandbox.settings
+
     def configure(self, **limits: Any) -> None:
         """Change settings by name, from now on."""
         self._sandbox.configure(**limits)
@@ -123,6 +128,14 @@ class SandboxThread:
     def add_user(self, user: User) -> None:
         """Let another user in."""
         self._sandbox.add_user(user)
+
+    def expire_token(self, token: str) -> bool:
+        """Make a token expire, so that its next request is refused until it was renewed."""
+        return self._sandbox.expire_token(token)
+
+    def release_jobs(self) -> int:
+        """Let stuck jobs go on, and return how many there were."""
+        return self._ask().call(self._sandbox.release_jobs)
 
     def idle(self) -> None:
         """Wait until no job is queued or in work."""

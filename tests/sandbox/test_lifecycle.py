@@ -13,7 +13,16 @@ import anyio
 import pytest
 
 from aiotcbatch.errors import ClosedError, ConfigurationError
-from aiotcbatch.sandbox import Latency, ManualClock, Owner, Sandbox, Settings, State, User
+from aiotcbatch.sandbox import (
+    Latency,
+    ManualClock,
+    Owner,
+    Sandbox,
+    SandboxThread,
+    Settings,
+    State,
+    User,
+)
 from aiotcbatch.sandbox.engine.create import Creator
 from aiotcbatch.sandbox.engine.writer import Plan
 from tests.sandbox.conftest import calling, configuration
@@ -235,6 +244,22 @@ def test_in_a_thread():
         assert sandbox.environment["TC_API_PATH"] == sandbox.api_url
 
 
+def test_a_thread_can_do_what_the_sandbox_can():
+    """Whatever the sandbox has for its users is there in a thread, too."""
+    own = {name for name in dir(Sandbox) if not name.startswith("_")}
+
+    assert own - set(dir(SandboxThread)) == {"aclose", "in_thread", "instance"}
+
+
+def test_stuck_jobs_and_tokens_in_a_thread():
+    """Stuck jobs can be let go and tokens made to expire from outside of the thread."""
+    with Sandbox(["MyOrg"]).in_thread() as sandbox:
+        assert sandbox.expire_token(sandbox.token)
+        assert not sandbox.expire_token(sandbox.token)
+        assert sandbox.release_jobs() == 0
+        assert sandbox.settings == Settings()
+
+
 def test_a_thread_ends_with_its_error():
     """A sandbox that cannot start in its thread raises where it was asked for."""
     with (
@@ -255,12 +280,19 @@ def test_seeds():
 
 @pytest.mark.parametrize(
     "limits",
-    [{"unknown": 1}, {"latency": -1}, {"entities_per_second": 0}, {"chunk": 0}],
+    [{"unknown": 1}, {"latency": -1}, {"entities_per_second": 0}, {"chunk": 0}, {"latency": "x"}],
 )
 def test_settings_that_cannot_be(limits):
-    """A setting that is unknown or out of range is refused at once."""
-    with pytest.raises(ConfigurationError):
+    """A setting that is unknown or out of range is refused at once, and named."""
+    with pytest.raises(ConfigurationError, match=next(iter(limits))):
         Sandbox(**limits)
+
+
+@pytest.mark.parametrize("owners", ["MyOrg", [], ["A", "A"], ["A", Owner(name="A", type="Source")]])
+def test_owners_that_cannot_be(owners):
+    """One name alone is no list of them, and each owner has a name of its own."""
+    with pytest.raises(ConfigurationError, match="owners"):
+        Sandbox(owners)
 
 
 @pytest.mark.parametrize(
