@@ -288,6 +288,12 @@ def test_settings_that_cannot_be(limits):
         Sandbox(**limits)
 
 
+def test_a_database_needs_its_directory(tmp_path):
+    """A directory that does not exist is named before anything is started."""
+    with pytest.raises(ConfigurationError, match="directory that exists"):
+        Sandbox(db=tmp_path / "nowhere" / "tc.db")
+
+
 @pytest.mark.parametrize("owners", ["MyOrg", [], ["A", "A"], ["A", Owner(name="A", type="Source")]])
 def test_owners_that_cannot_be(owners):
     """One name alone is no list of them, and each owner has a name of its own."""
