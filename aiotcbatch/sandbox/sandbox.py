@@ -110,9 +110,6 @@ class Sandbox:
         self._first_settings = _settings(settings, limits)
         self._user = _first_user(seed, access_id, secret_key, token)
         path = None if db == ":memory:" else Path(db)
-        if path is not None and not path.parent.is_dir():
-            accepted = "a file in a directory that exists"
-            raise ConfigurationError("db", str(path), accepted, about="Sandbox")
         store = Store(
             path,
             _owners(owners),

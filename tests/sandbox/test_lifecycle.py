@@ -288,10 +288,10 @@ def test_settings_that_cannot_be(limits):
         Sandbox(**limits)
 
 
-def test_a_database_needs_its_directory(tmp_path):
-    """A directory that does not exist is named before anything is started."""
+async def test_a_database_needs_its_directory(tmp_path):
+    """A file whose directory does not exist is named with what is wrong."""
     with pytest.raises(ConfigurationError, match="directory that exists"):
-        Sandbox(db=tmp_path / "nowhere" / "tc.db")
+        await Sandbox(db=tmp_path / "nowhere" / "tc.db").__aenter__()
 
 
 @pytest.mark.parametrize("owners", ["MyOrg", [], ["A", "A"], ["A", Owner(name="A", type="Source")]])

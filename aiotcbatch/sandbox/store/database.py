@@ -101,7 +101,10 @@ class Database:
 
     def _open(self) -> None:
         name = ":memory:" if self._path is None else str(self._path)
-        connection = sqlite3.connect(name, check_same_thread=False, cached_statements=256)
+        try:
+            connection = sqlite3.connect(name, check_same_thread=False, cached_statements=256)
+        except sqlite3.OperationalError as error:
+            raise ConfigurationError("db", name, "a file in a directory that exists") from error
         try:
             self._prepare(connection)
         except sqlite3.DatabaseError as error:
