@@ -426,6 +426,7 @@ class Batch(StepByStep, Retrying):
     async def _advance(self, pipeline: Pipeline, *, until_one: bool) -> None:
         try:
             await pipeline.run(until_one=until_one)
+            await self._tidy()
         finally:
             self._pipeline = None
             self._backlog.collect(pipeline.finished)

@@ -14,7 +14,7 @@ import orjson
 from anyio.lowlevel import checkpoint
 
 from aiotcbatch.collecting.segments import Cut, Segment
-from aiotcbatch.collecting.xid_index import SHARD_MASK, XidIndex
+from aiotcbatch.collecting.xid_index import SHARD_MASK, SHARDS, XidIndex
 
 if TYPE_CHECKING:
     from array import array
@@ -147,6 +147,14 @@ class Buffer:
                     self._segment_bytes -= held
         return moved
 
+    async def tidy(self) -> None:
+        """Forget what the index has of records that are gone, giving way to other tasks."""
+        # Once round is enough: what is left then is of segments that are there still.
+        for _ in range(SHARDS):
+            if not self._sweep():
+                return
+            await checkpoint()
+
     async def compact(self, nbytes: int) -> int:
         """
         Make smaller what finds the records, giving way to other tasks.
@@ -271,6 +279,7 @@ class Buffer:
         else:
             segment.gone.add(at)
             self._forget(segment, 1, segment.nbytes(at, at + 1))
+            self._sweep()
         place = segment.first + at
         if place < self._handed_until:
             self._reopened[key] = place
@@ -309,6 +318,7 @@ class Buffer:
             cut.refers = cut.refers or segment.refers
             segment.taken = stop
             self._forget(segment, stop - start, segment.nbytes(start, stop))
+        self._sweep()  # once, since all of this is one step of the event loop
         return cut
 
     def _forget(self, segment: Segment, count: int, nbytes: int) -> None:
@@ -319,15 +329,16 @@ class Buffer:
         if segment.left == 0:
             self._segments.remove(segment)
             self._segment_bytes -= segment.memory_bytes
-            self._sweep()
 
-    def _sweep(self) -> None:
-        """Forget what the index has of segments that are gone, bit by bit."""
-        if not self._segments and not self._records and self._index.entries <= _LEFT_ENTRIES:
+    def _sweep(self) -> bool:
+        """Forget a bit of what the index has of segments that are gone; False if that is little."""
+        if self._index.entries > 2 * self.count + _LEFT_ENTRIES:
+            self._index.sweep(self._alive)
+            return True
+        if not self._segments and not self._records:
             self._index = XidIndex()
             self._shards = self._index.shards
-        elif self._index.entries > 2 * self.count + _LEFT_ENTRIES:
-            self._index.sweep(self._alive)
+        return False
 
     def _close_segment(self) -> None:
         segment = self._filling

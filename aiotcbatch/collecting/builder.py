@@ -570,7 +570,8 @@ class Builder:
 
     async def _spill(self) -> None:
         """Move encoded entities to disk, so that no more than the limit stays in memory."""
-        buffers = (self._indicators.buffer, self._associations, self._groups.buffer)
+        await self._tidy()
+        buffers = self._buffers
         excess = sum(buffer.memory_bytes for buffer in buffers) - self._memory_limit
         for buffer in buffers:
             if excess > 0:
@@ -579,6 +580,15 @@ class Builder:
         for buffer in buffers:
             if excess > 0:
                 excess -= await buffer.compact(excess)
+
+    async def _tidy(self) -> None:
+        """Forget by what those entities were found that were cut off since."""
+        for buffer in self._buffers:
+            await buffer.tidy()
+
+    @property
+    def _buffers(self) -> tuple[Buffer, ...]:
+        return self._indicators.buffer, self._associations, self._groups.buffer
 
     def _cut(self, server_limit: int | None = None) -> Chunk | None:
         """

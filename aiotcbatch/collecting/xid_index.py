@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["SHARD_MASK", "XidIndex"]
+__all__ = ["SHARDS", "SHARD_MASK", "XidIndex"]
 
-_SHARDS = 256
-SHARD_MASK = _SHARDS - 1
-#: So many entries are looked at in one go, which takes 2 to 3 ms.
-_SWEPT_ENTRIES = 65_536
+SHARDS = 256
+SHARD_MASK = SHARDS - 1
+#: So many entries are looked at in one go, or one shard: that takes 2 to 3 ms, as a million entries
+#: are in no cache. With 65,536 of them it took up to 60 ms.
+_SWEPT_ENTRIES = 2_048
 
 
 class XidIndex:
@@ -34,13 +35,13 @@ class XidIndex:
 
     def __init__(self) -> None:
         #: Places by hash; what is here is later than what is in the arrays.
-        self.shards: list[dict[int, int]] = [{} for _ in range(_SHARDS)]
+        self.shards: list[dict[int, int]] = [{} for _ in range(SHARDS)]
         #: How many are in there, those counted twice that were put twice lately.
         self.entries = 0
         #: Whether there are any in arrays.
         self.compacted = False
-        self._hashes: list[array[int]] = [array("q")] * _SHARDS
-        self._places: list[array[int]] = [array("q")] * _SHARDS
+        self._hashes: list[array[int]] = [array("q")] * SHARDS
+        self._places: list[array[int]] = [array("q")] * SHARDS
         #: The shard whose turn it is to be made smaller.
         self._next = 0
 
@@ -65,12 +66,13 @@ class XidIndex:
 
     def sweep(self, alive: Collection[int]) -> None:
         """
-        Forget entries of other places than these, in as many shards as a few milliseconds allow.
+        Forget entries of other places than these, in one shard or as many as take no longer.
 
         Args:
             alive: The places that there are still.
         """
-        for shard in self._turns(1 + _SWEPT_ENTRIES * _SHARDS // max(self.entries, _SWEPT_ENTRIES)):
+        shards = _SWEPT_ENTRIES * SHARDS // max(self.entries, _SWEPT_ENTRIES)
+        for shard in self._turns(max(shards, 1)):
             entries = self.shards[shard]
             self.shards[shard] = {
                 number: place for number, place in entries.items() if place in alive
@@ -96,6 +98,6 @@ class XidIndex:
 
     def _turns(self, number: int) -> Iterable[int]:
         """Give the shards whose turn it is, each at most once."""
-        for _ in range(min(number, _SHARDS)):
+        for _ in range(min(number, SHARDS)):
             self._next = (self._next + 1) & SHARD_MASK
             yield self._next

@@ -196,6 +196,24 @@ async def test_a_key_that_comes_again_is_found_in_its_last_segment(
     assert "again" not in held
 
 
+async def test_what_was_taken_is_not_looked_for_any_more() -> None:
+    """A cut forgets little, as it is one step of the event loop; tidying up forgets the rest."""
+    held, kept = Buffer(xid_of), 100
+    for number in range(50_000):
+        held.add(str(number), encode({"xid": str(number)}))
+    full = held.index_bytes
+
+    held.take(50_000 - kept, 1 << 30)
+    assert held.index_bytes > full * 0.9
+    await held.tidy()
+    assert held.index_bytes < full * 0.5
+    assert "49999" in held
+    assert "49000" not in held
+    held.take(kept, 1 << 30)
+    await held.tidy()
+    assert held.index_bytes == 0
+
+
 def test_what_is_planned_may_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A group without links that is taken out between two cuts is not looked for any more."""
     monkeypatch.setattr(buffer_module, "SEGMENT_BYTES", 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from aiotcbatch.collecting.xid_index import SHARD_MASK, XidIndex
+from aiotcbatch.collecting.xid_index import SHARD_MASK, SHARDS, XidIndex
 
 NUMBERS = st.integers(-3, 3).map(lambda near: near << 40) | st.integers(-(2**61), 2**61)
 
@@ -61,12 +61,12 @@ TestIndex = IndexMachine.TestCase
 
 
 def test_it_is_swept_bit_by_bit() -> None:
-    """Of 200,000 entries a part is looked at in one go, and all are in a few of them."""
+    """Of many entries a part is looked at in one go, and all are in as many as there are shards."""
     index, numbers = XidIndex(), range(200_000)
     index.put(numbers, 1)
 
     index.sweep({2})
     assert 0 < index.entries < len(numbers)
-    for _ in range(8):
+    for _ in range(SHARDS):
         index.sweep({2})
     assert index.entries == 0
