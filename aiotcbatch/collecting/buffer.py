@@ -199,9 +199,10 @@ class Buffer:
         if self.sources:
             self._attach(keys)
         shards, first = self._shards, self._first
-        for number in map(hash, keys):
+        hashes = [*map(hash, keys)]
+        for number in hashes:
             shards[number & SHARD_MASK][number] = first
-        self._hashes.extend(map(hash, keys))
+        self._hashes.fromlist(hashes)
         self._records.extend(records)
         self._filling_bytes += sum(map(len, records))
         if refers:
