@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.sandbox import vocabulary
+from aiotcbatch.sandbox.vocabulary import AssociationType, AttributeType, IndicatorType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from aiotcbatch.sandbox.vocabulary import AssociationType, AttributeType, IndicatorType
-
 __all__ = ["Catalog"]
+
+T = TypeVar("T")
+
+
+def _each_a(cls: type[T], argument: str, given: Iterable[T]) -> list[T]:
+    kinds = list(given)
+    for kind in kinds:
+        if not isinstance(kind, cls):
+            raise ConfigurationError(argument, kind, f"{cls.__name__} objects")
+    return kinds
 
 
 class Catalog:
@@ -24,6 +34,9 @@ class Catalog:
         association_types: Association types, beside the default ones.
         techniques: ATT&CK technique ids and names, beside the default ones.
         signature_types: Values of a Signature's ``fileType``, beside the default ones.
+
+    Raises:
+        ConfigurationError: When a type is something else.
     """
 
     def __init__(
@@ -34,16 +47,21 @@ class Catalog:
         techniques: Mapping[str, str] | None = None,
         signature_types: Iterable[str] = (),
     ) -> None:
-        own = {kind.name: kind for kind in (*vocabulary.INDICATOR_TYPES, *indicator_types)}
+        own_kinds = _each_a(IndicatorType, "indicator_types", indicator_types)
+        own = {kind.name: kind for kind in (*vocabulary.INDICATOR_TYPES, *own_kinds)}
         self.indicators: tuple[IndicatorType, ...] = tuple(own.values())
         self._indicators = {kind.name.lower(): kind for kind in self.indicators}
         self._indicators.update((kind.name, kind) for kind in self.indicators)
         self.attributes: dict[str, AttributeType] = {
-            kind.name: kind for kind in (*vocabulary.ATTRIBUTE_TYPES, *attribute_types)
+            kind.name: kind
+            for kind in (
+                *vocabulary.ATTRIBUTE_TYPES,
+                *_each_a(AttributeType, "attribute_types", attribute_types),
+            )
         }
         self.associations: tuple[AssociationType, ...] = (
             *vocabulary.ASSOCIATION_TYPES,
-            *association_types,
+            *_each_a(AssociationType, "association_types", association_types),
         )
         self.techniques: dict[str, str] = {**vocabulary.TECHNIQUES, **(techniques or {})}
         self.signature_types = (*vocabulary.SIGNATURE_TYPES, *signature_types)

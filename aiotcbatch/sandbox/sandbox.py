@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Sandbox"]
 
+_LAST_PORT = 65_535
+
 
 class Sandbox:
     """
@@ -107,6 +109,8 @@ class Sandbox:
         routes: Iterable[web.AbstractRouteDef] = (),
         **limits: Any,
     ) -> None:
+        if not isinstance(port, int) or not 0 <= port <= _LAST_PORT:
+            raise ConfigurationError("port", port, f"a whole number from 0 to {_LAST_PORT}")
         self._first_settings = _settings(settings, limits)
         self._user = _first_user(seed, access_id, secret_key, token)
         path = None if db == ":memory:" else Path(db)

@@ -302,6 +302,15 @@ def test_owners_that_cannot_be(owners):
 
 
 @pytest.mark.parametrize(
+    "given", [{"port": 65_536}, {"port": "8080"}, {"indicator_types": ["Mine"]}]
+)
+def test_arguments_that_cannot_be(given):
+    """They are named at once, not by what fails when it starts."""
+    with pytest.raises(ConfigurationError, match=next(iter(given))):
+        Sandbox(**given)
+
+
+@pytest.mark.parametrize(
     "make",
     [
         lambda: Owner(name=""),
