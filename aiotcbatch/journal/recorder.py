@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiotcbatch.submitting.job import Phase
 
@@ -84,13 +84,23 @@ class JournalRecorder:
         elif job.phase is Phase.UPLOADED:
             await journal.uploaded(number, job.batch_id)
         elif job.phase is Phase.COMPLETED:
-            await journal.completed(number, _kept(job), job.batch_id)
+            await journal.completed(number, job.status, job.batch_id)
         elif job.phase is Phase.LOST:
             await journal.lost(number)
         else:
             if self._phases[job] is not Phase.COMPLETED:
-                await journal.completed(number, _kept(job), job.batch_id)
-            await journal.explained(number, _kept(job))
+                await journal.completed(number, job.status, job.batch_id)
+            await journal.explained(number, job.status)
+
+    async def failed(self, job: Job, error: Exception) -> None:
+        """
+        Note why a job does not get further for now, for who looks at the journal.
+
+        Raises:
+            JournalError: When it cannot be written.
+        """
+        if job in self._numbers:
+            await self._journal.failed(self._numbers[job], str(error))
 
     async def told(self, jobs: Iterable[Job]) -> None:
         """
@@ -107,8 +117,3 @@ class JournalRecorder:
     def _forget(self, job: Job) -> None:
         for known in (self._numbers, self._phases, self._files):
             known.pop(job, None)
-
-
-def _kept(job: Job) -> dict[str, Any]:
-    """What of a status is kept; why a job failed is told by trying again."""
-    return {key: value for key, value in job.status.items() if key != "failure"}

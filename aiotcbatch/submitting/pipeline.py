@@ -195,10 +195,9 @@ class Pipeline:
         self.finished.append(job)
         self.wake()
 
-    def _fail(self, job: Job, error: AiotcbatchError, *, halt: bool) -> None:
+    async def _fail(self, job: Job, error: AiotcbatchError, *, halt: bool) -> None:
         """Raise, or note in the job that it gets no further."""
-        self._steps.tell.failed(job, error)
-        job.failed(error)
+        await self._steps.failed(job, error)
         if halt:
             raise error
         self._end(job)
@@ -266,7 +265,7 @@ class Pipeline:
             try:
                 parts = await self._steps.send(job, at_once=at_once)
             except AiotcbatchError as error:
-                self._fail(job, error, halt=self._options.halt.batch)
+                await self._fail(job, error, halt=self._options.halt.batch)
                 return
             if parts:
                 self._replace(job, parts)
@@ -304,10 +303,10 @@ class Pipeline:
             )
         except NotFoundError as error:
             self._leave_server()
-            self._forgotten(job, error)
+            await self._forgotten(job, error)
         except AiotcbatchError as error:
             self._leave_server()
-            self._fail(job, error, halt=self._options.halt.poll)
+            await self._fail(job, error, halt=self._options.halt.poll)
         else:
             if status is not None:
                 self._leave_server()
@@ -320,12 +319,12 @@ class Pipeline:
         self._on_server.popleft()
         self._oldest_since = self._clock.now()
 
-    def _forgotten(self, job: Job, error: NotFoundError) -> None:
+    async def _forgotten(self, job: Job, error: NotFoundError) -> None:
         """Have a job that the server forgot, as one does that restarts, sent again."""
         try:
             self._steps.forgotten(job, error)
         except AiotcbatchError as lost:
-            self._fail(job, lost, halt=self._options.halt.poll)
+            await self._fail(job, lost, halt=self._options.halt.poll)
         else:
             # At once, before anybody looks whether the jobs that wait for this one have a turn.
             self._again.add(job)
@@ -349,7 +348,7 @@ class Pipeline:
                 await self._recorder.note(job)
         except AiotcbatchError as error:
             self._completed.popleft()
-            self._fail(job, error, halt=self._options.halt.poll)
+            await self._fail(job, error, halt=self._options.halt.poll)
             return
         if parts is None:
             return
@@ -358,7 +357,7 @@ class Pipeline:
             self._replace(job, parts)
             return
         if isinstance(job.failure, CriticalError):
-            self._fail(job, job.failure, halt=self._options.halt.batch)
+            await self._fail(job, job.failure, halt=self._options.halt.batch)
         elif job.files and self._options.process_files:
             self._filing.append(job)
             self.wake()
@@ -393,7 +392,7 @@ class Pipeline:
             )
         except AiotcbatchError as error:
             self._filing.popleft()
-            self._fail(job, error, halt=self._options.halt.file)
+            await self._fail(job, error, halt=self._options.halt.file)
             return
         if not job.files:
             self._filing.popleft()

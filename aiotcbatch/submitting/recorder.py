@@ -21,6 +21,9 @@ class Recorder(Protocol):
     async def recut(self, job: Job, parts: Sequence[Job]) -> None:
         """Note that other jobs take the place of one, before anything is done with them."""
 
+    async def failed(self, job: Job, error: Exception) -> None:
+        """Note why a job does not get further for now."""
+
     async def told(self, jobs: Iterable[Job]) -> None:
         """Note that somebody knows what these jobs came to."""
 
@@ -32,6 +35,9 @@ class _NoRecorder:
         """Note nothing."""
 
     async def recut(self, job: Job, parts: Sequence[Job]) -> None:
+        """Note nothing."""
+
+    async def failed(self, job: Job, error: Exception) -> None:
         """Note nothing."""
 
     async def told(self, jobs: Iterable[Job]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from aiotcbatch.errors import (
     AiotcbatchError,
     CriticalError,
     JobError,
+    JournalError,
     NotFoundError,
     PollTimeoutError,
     RequestRefusedError,
@@ -311,6 +313,13 @@ class Steps:
         job.forgotten()
         if job.times_forgotten > REMAKES:
             raise error
+
+    async def failed(self, job: Job, error: AiotcbatchError) -> None:
+        """Tell and note why a job does not get further, until it is taken up again."""
+        self.tell.failed(job, error)
+        job.failed(error)
+        with suppress(JournalError):  # the failure is what matters
+            await self.recorder.failed(job, error)
 
     # The end of the server's work
 

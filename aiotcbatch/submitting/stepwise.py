@@ -174,8 +174,7 @@ class StepByStep(TypedBuilder, Configurable):
                     except UploadTooLargeError as error:
                         job = await self._first_part(job, error)
             except AiotcbatchError as error:
-                self._steps.tell.failed(job, error)
-                job.failed(error)
+                await self._steps.failed(job, error)
                 self._backlog.drop_lost()
                 if self._halt(halt_on_error).batch:
                     raise

@@ -59,6 +59,7 @@ TRANSITIONS = {
     # Not the first upload, for that may be one that was in doubt, and then it would be lost.
     "forgotten": Scenario({}, "upload", Status(404, b'{"status":"Failure","message":"-"}'), 1),
     "recut": Scenario({}, "upload", Status(400, _TOO_LARGE)),
+    "failed": Scenario({}, "create", Status(403, b"no")),
     "lost": Scenario(_AT_ONCE, "create_and_upload", Reset(after_done=True)),
 }
 

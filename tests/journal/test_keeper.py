@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from aiotcbatch import Client
 from aiotcbatch.errors import (
+    AccessDeniedError,
     ClosedError,
     ConfigurationError,
     JobError,
@@ -23,7 +25,7 @@ from aiotcbatch.errors import (
 )
 from aiotcbatch.journal import Journal, export
 from aiotcbatch.journal.file import JournalFile
-from aiotcbatch.sandbox import Reset, Sandbox
+from aiotcbatch.sandbox import Reset, Sandbox, forbidden
 
 if TYPE_CHECKING:
     import pathlib
@@ -346,6 +348,42 @@ async def test_a_batch_makes_links_that_were_held(
 
     assert (status.success_count, status.success_association_count) == (2, 1)
     assert not await Path(path).exists()
+
+
+@pytest.mark.parametrize("halts", [True, False])
+@pytest.mark.parametrize("endpoint", ["create", "upload", "status"])
+async def test_why_a_job_failed_is_noted(
+    client: Client, sandbox: Sandbox, path: pathlib.Path, endpoint: str, halts: bool
+) -> None:
+    """Who looks at the journal sees how often a job was tried, and why it got no further."""
+    sandbox.faults.add(endpoint, forbidden(), times=2)
+    async with client.batch(OWNER, journal=path) as batch:
+        batch.adversary("a")
+        for _ in range(2):
+            with suppress(AccessDeniedError):
+                await batch.submit(halt_on_error=halts)
+        found = await Journal.look(path)
+
+        (job,) = found.jobs
+        assert job.attempts == 2
+        assert job.failure is not None
+        assert "Access Denied" in job.failure
+        assert (await batch.submit()).success_count == 1
+
+
+async def test_why_a_job_failed_is_noted_step_by_step(
+    client: Client, sandbox: Sandbox, path: pathlib.Path
+) -> None:
+    """A failed upload is noted too, and nothing of a job that the journal has forgotten."""
+    sandbox.faults.add("upload", forbidden(), times=1)
+    async with client.batch(OWNER, journal=path) as batch:
+        batch.adversary("a")
+        batch_id = await batch.submit_job()
+        assert batch_id is not None
+        assert await batch.submit_data(batch_id, halt_on_error=False) == {}
+        found = await Journal.look(path)
+
+        assert [job.attempts for job in found.jobs] == [1]
 
 
 async def test_a_lost_job_names_its_entities(

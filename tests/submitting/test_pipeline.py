@@ -177,6 +177,10 @@ class SlowRecorder:
         """Let all others go first."""
         await self.note(job)
 
+    async def failed(self, job: Job, error: Exception) -> None:
+        """Let all others go first."""
+        await self.note(job)
+
     async def told(self, jobs: Any) -> None:
         """Note nothing."""
 
