@@ -60,6 +60,7 @@ async def build(number: int, interface: int, *, at_once: bool = False) -> dict[s
         nbytes = 0
         while (chunk := batch._cut()) is not None:  # noqa: SLF001 (what a submit would send next)
             nbytes += chunk.size
+        await batch._tidy()  # noqa: SLF001 (as a submit does at its end)
         return {
             "wall": time.perf_counter() - began,
             "cpu": time.process_time() - cpu,

@@ -336,7 +336,8 @@ class Buffer:
         if self._index.entries > 2 * self.count + _LEFT_ENTRIES:
             self._index.sweep(self._alive)
             return True
-        if not self._segments and not self._records:
+        empty = not self._segments and not self._records
+        if empty and (self._index.entries or self._index.compacted):
             self._index = XidIndex()
             self._shards = self._index.shards
         return False
