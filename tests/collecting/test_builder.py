@@ -778,3 +778,50 @@ def test_a_type_of_groups_is_no_indicator_type() -> None:
     """The server would refuse it."""
     with pytest.raises(ValidationError, match="an indicator type; that is one of groups"):
         TypedBuilder().indicator("Adversary", "x")
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"fileOccurrence": [{}]}, "at least one of fileName, path and date"),
+        ({"fileOccurrence": [{"date": "never"}]}, "fileOccurrence date is 'never'"),
+        ({"fileOccurrence": ["a.exe"]}, "fileOccurrence"),
+        ({"associatedGroups": [{"groupXid": ""}]}, "groupXid is ''"),
+    ],
+)
+def test_the_parts_of_an_indicators_dict_are_checked(part: dict[str, Any], said: str) -> None:
+    """What one of its lists holds is refused by the name of what is wrong in it."""
+    item = {"type": "File", "summary": "a" * 32, "xid": "f", **part}
+
+    with pytest.raises(ValidationError, match=said):
+        TypedBuilder().add_indicator(item)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"associatedIndicators": [{"indicatorType": "Host"}]}, "associatedIndicators summary"),
+        ({"associatedIndicators": [{"summary": "a.example"}]}, "indicatorType"),
+        ({"attribute": [{"type": "Description", "value": ""}]}, "attribute value is ''"),
+    ],
+)
+def test_the_parts_of_a_groups_dict_are_checked(part: dict[str, Any], said: str) -> None:
+    """As those of an indicator are."""
+    item = {"type": "Adversary", "name": "a", "xid": "g", **part}
+
+    with pytest.raises(ValidationError, match=said):
+        TypedBuilder().add_group(item)
+
+
+def test_the_occurrences_of_a_dict_go_out_in_the_form_of_the_wire(builder: TypedBuilder) -> None:
+    """Their dates are written as all others are."""
+    file = builder.add_indicator(
+        {
+            "type": "File",
+            "summary": "a" * 32,
+            "xid": "f",
+            "fileOccurrence": [{"date": "2024-01-02"}],
+        }
+    )
+
+    assert file.data["fileOccurrence"] == [{"date": "2024-01-02T00:00:00Z"}]
