@@ -70,7 +70,6 @@ class Pipeline:
         on_recut: Callable[[Job, list[Job]], None] | None = None,
     ) -> None:
         self._steps = Steps(transport, schedule, clock, recorder)
-        self._recorder = recorder
         self._on_recut = on_recut
         self._options = options
         self._source = jobs
@@ -311,7 +310,7 @@ class Pipeline:
             if status is not None:
                 self._leave_server()
                 job.completed(status)
-                await self._recorder.note(job)
+                await self._steps.recorder.note(job)
                 self._completed.append(job)
         self.wake()
 
@@ -345,7 +344,7 @@ class Pipeline:
                 parts = await self._steps.explain(job, self._nap)
             else:
                 job.explained()
-                await self._recorder.note(job)
+                await self._steps.recorder.note(job)
         except AiotcbatchError as error:
             self._completed.popleft()
             await self._fail(job, error, halt=self._options.halt.poll)
