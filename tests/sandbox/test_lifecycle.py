@@ -24,7 +24,7 @@ from aiotcbatch.sandbox import (
     User,
 )
 from aiotcbatch.sandbox.engine.create import Creator
-from aiotcbatch.sandbox.engine.writer import Plan
+from aiotcbatch.sandbox.store.entities import Plan
 from tests.sandbox.conftest import calling, configuration
 
 

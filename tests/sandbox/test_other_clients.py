@@ -6,13 +6,14 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from aiotcbatch.sandbox import Sandbox
-from aiotcbatch.sandbox.store.schema import TABLES
+from aiotcbatch.sandbox.store.schema import SCHEMA
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "other-clients.md"
 BLOCK = re.compile(r"^```(sh|json|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -51,9 +52,13 @@ def test_every_command_prints_what_is_shown(tmp_path):
 
 
 def test_every_table_is_told_of():
-    """The page has a row for each table of the database, and for no other."""
+    """The page has a row for each table and view of the database, and for no other."""
     section = PAGE.read_text("utf-8").split("## The database")[1]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     told = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
 
-    assert sorted(told) == sorted(TABLES)
+    database = sqlite3.connect(":memory:")
+    database.executescript(SCHEMA)
+    made = database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
+
+    assert sorted(told) == sorted(name for (name,) in made)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import orjson
 import pytest
 from support.pages import HOSTILE, Html
 from yarl import URL
@@ -647,25 +648,21 @@ _MANY = 100_000
 def fill(connection: Connection) -> None:
     """Store many entities, one of them with many links, the quick way."""
     connection.executemany(
-        "INSERT INTO entity VALUES (?, 1, ?, ?, ?, ?, ?, 3.0, 50, 1, '{}', 0, 0)",
+        "INSERT INTO entity VALUES"
+        " (?, 1, ?, ?, ?, ?, ?, 3.0, 50, 1, 0, 0, '{}', '[\"Common\"]', '[]', '[]', '[]')",
         (
             (n, f"@{n}", "GI"[n % 2], ("Malware", "Host")[n % 2], f"xid-{n}", f"name number {n}")
             for n in range(1, _MANY + 1)
         ),
     )
     connection.execute("INSERT INTO tag VALUES (1, 1, 'Rare'), (2, 1, 'Common')")
-    connection.executemany(
-        "INSERT INTO entity_tag VALUES (?, 2)", ((n,) for n in range(1, _MANY + 1))
-    )
-    connection.execute("INSERT INTO entity_tag VALUES (7, 1)")
+    connection.execute('UPDATE entity SET tags = \'["Common", "Rare"]\' WHERE id = 7')
     connection.executemany(
         "INSERT INTO association VALUES (1, ?, '')", ((n,) for n in range(2, 20_000))
     )
-    connection.executemany(
-        "INSERT INTO attribute (entity_id, type, value, displayed, pinned, date_added)"
-        " VALUES (1, 'Description', ?, 0, 0, 0)",
-        (("text " * 1000,) for _ in range(2000)),
-    )
+    attribute = {"type": "Description", "value": "text " * 1000, "date_added": 0.0}
+    attributes = orjson.dumps([{"id": n, **attribute} for n in range(1, 2001)]).decode()
+    connection.execute("UPDATE entity SET attributes = ? WHERE id = 1", (attributes,))
 
 
 async def test_a_large_store_is_shown_quickly(call: Caller) -> None:

@@ -313,3 +313,39 @@ async def test_occurrences(call):
         ("a.exe", "C:\\", "2026-01-01T00:00:00Z"),
         (None, "D:", None),
     ]
+
+
+async def test_views_show_what_stands_in_rows(call):
+    """Who reads the database finds attributes, tags, labels and occurrences as tables."""
+    attributes = [
+        {"type": "Description", "value": "d", "displayed": True, "pinned": True, "source": "s"},
+        {"type": "Source", "value": "e", "securityLabel": [{"name": "TLP:RED"}]},
+    ]
+    file = {
+        "type": "File",
+        "md5": "a" * 32,
+        "attribute": attributes,
+        "tag": [{"name": "t"}, {"name": "u"}],
+        "securityLabel": [{"name": "TLP:RED"}],
+        "fileOccurrence": [{"fileName": "a.exe", "date": "2026-01-01"}],
+    }
+    await call.job({"indicator": [file]})
+
+    async def shown(query: str) -> list[tuple[object, ...]]:
+        run = call.sandbox.instance.store.database.run
+        return await run(lambda db: db.execute(query).fetchall())
+
+    stored = call.sandbox.entities()[0]
+    assert await shown("SELECT * FROM attribute ORDER BY id") == [
+        (1, 1, "Description", "d", 1, 1, "s", None, stored.date_added),
+        (2, 1, "Source", "e", 0, 0, None, '["TLP:RED"]', stored.date_added),
+    ]
+    assert await shown(
+        "SELECT entity_id, name FROM entity_tag JOIN tag ON tag.id = tag_id ORDER BY name"
+    ) == [(1, "t"), (1, "u")]
+    assert await shown(
+        "SELECT entity_id, name FROM entity_label JOIN label ON label.id = label_id"
+    ) == [(1, "TLP:RED")]
+    assert await shown("SELECT * FROM file_occurrence") == [
+        (1, "a.exe", None, "2026-01-01T00:00:00Z")
+    ]

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, NoReturn
 from aiotcbatch.sandbox.engine.batch import StopError, unread, xid_of
 from aiotcbatch.sandbox.engine.files import FileMerger
 from aiotcbatch.sandbox.engine.incoming import Incoming, MalformedError, RefusedError
-from aiotcbatch.sandbox.engine.writer import Plan, Writer
+from aiotcbatch.sandbox.engine.writer import Writer
 from aiotcbatch.sandbox.store import entities as table
+from aiotcbatch.sandbox.store.entities import Plan, Stored
 
 if TYPE_CHECKING:
     from aiotcbatch.sandbox.engine.batch import Context
     from aiotcbatch.sandbox.engine.document import Part
     from aiotcbatch.sandbox.store.database import Connection
+    from aiotcbatch.sandbox.store.entities import Found
 
 __all__ = ["Creator"]
 
@@ -97,20 +99,18 @@ class Creator:
         found = table.match(
             connection, self._context.owner_id, [entity.identity for entity in ready]
         )
+        stored = self._stored(connection, ready, found)
         known_hashes = self._files.known(connection, ready)
-        missing = len(ready) - len(found)
-        next_id = self._context.store.take_ids(connection, missing) if missing else 0
         room = self._room(connection, ready[0].section)
-        now = self._now
+        now, halt, writer = self._now, self._context.config.halt, self._writer
         plan = Plan(connection)
-        halt, writer = self._context.config.halt, self._writer
         for entity in ready:
             known = found.get(entity.identity)
             try:
                 if known is not None:
+                    _check_type(entity, known)
                     entity.id = known.id
-                    labels = None if entity.labels is None else writer.labels(plan, entity)
-                    writer.change(plan, entity, known, labels, now)
+                    writer.change(plan, entity, stored.get(known.id) or Stored(known.id), now)
                 elif entity.hashes and self._files.touches(entity, known_hashes):
                     plan.carry_out()
                     plan = Plan(connection)
@@ -119,10 +119,7 @@ class Creator:
                     if room is not None and (room := room - 1) < 0:
                         plan.carry_out()
                         self._over(entity.position, self._context.settings.indicator_quota or 0)
-                    entity.id = next_id
-                    next_id += 1
-                    labels = None if entity.labels is None else writer.labels(plan, entity)
-                    writer.create(plan, entity, entity.id, labels, now)
+                    writer.create(plan, entity, now)
             except RefusedError as error:
                 self._report.refused(entity, error)
                 stop = halt
@@ -135,6 +132,20 @@ class Creator:
                 plan.carry_out()
                 raise StopError(entity.position - self._first)
         plan.carry_out()
+
+    def _stored(
+        self, connection: Connection, ready: list[Incoming], found: dict[str, Found]
+    ) -> dict[int, Stored]:
+        """Load what entities are merged with."""
+        merges = self._writer.merges
+        return table.load(
+            connection,
+            [
+                found[entity.identity].id
+                for entity in ready
+                if entity.identity in found and merges(entity)
+            ],
+        )
 
     def _room(self, connection: Connection, section: str) -> int | None:
         quota = self._context.settings.indicator_quota
@@ -159,3 +170,10 @@ class Creator:
             f"$.indicator[{position}]",
         )
         raise StopError(position - self._first - 1)
+
+
+def _check_type(entity: Incoming, found: Found) -> None:
+    if found.type != entity.type:
+        raise RefusedError(
+            f"{entity.title} has the xid of a {found.type}: {entity.xid}.", "0x1006", "type"
+        )

@@ -28,6 +28,9 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _PIECE = 1 << 20
 #: Elements that look alike are read together from so many characters, or else from fewer.
 _BLOCKS = (1 << 16, 1 << 13)
+#: Where they do not look alike, so many characters are read one by one before the next try, and
+#: twice as many after each that fails.
+_LEAST = 1 << 9
 #: What can stand at the end of an element, and between two of them.
 _CLOSING = ' \t\r\n"]}'
 #: How far the end of an element and the first key of the next one are looked at.
@@ -86,6 +89,7 @@ class Document:
         self._limit = 1
         self._seam = ("", 0)
         self._alone = 0
+        self._patience = _LEAST
         self._read = self._parts()
 
     @property
@@ -252,8 +256,10 @@ class Document:
             except orjson.JSONDecodeError:
                 continue
             self._at = place + closing
+            self._patience = _LEAST
             return self._goes_on()
-        self._alone = start + _BLOCKS[0]
+        self._alone = start + self._patience
+        self._patience = min(2 * self._patience, _BLOCKS[0])
         return False
 
     def _goes_on(self) -> bool:

@@ -16,9 +16,9 @@ from aiotcbatch.sandbox.store import entities as table
 if TYPE_CHECKING:
     from aiotcbatch.sandbox.engine.batch import Context
     from aiotcbatch.sandbox.engine.incoming import Incoming
-    from aiotcbatch.sandbox.engine.writer import Plan, Writer
+    from aiotcbatch.sandbox.engine.writer import Writer
     from aiotcbatch.sandbox.store.database import Connection
-    from aiotcbatch.sandbox.store.entities import Found
+    from aiotcbatch.sandbox.store.entities import Plan, Stored
 
 __all__ = ["FileMerger"]
 
@@ -81,13 +81,11 @@ class FileMerger:
                 connection, owner_id, [value.lower() for value in incoming.values()]
             ).values()
         )
-        matched = [
-            found for one in sorted(ids) if (found := table.load(connection, one)) is not None
-        ]
+        matched = [stored for _, stored in sorted(table.load(connection, list(ids)).items())]
         if not matched:
             self._create(plan, entity, incoming, now)
             return
-        existing = [hashes_in(found.summary) for found in matched]
+        existing = [hashes_in(stored.summary) for stored in matched]
         among = any(
             disagree(one, other) for index, one in enumerate(existing) for other in existing[:index]
         )
@@ -97,7 +95,7 @@ class FileMerger:
             self._note(entity, "it collides with an existing File and was ignored")
             entity.id = 0
         elif among and mode == "IgnoreExisting":
-            table.delete(connection, owner_id, [found.id for found in matched])
+            table.delete(connection, owner_id, [stored.id for stored in matched])
             self._create(plan, entity, incoming, now)
         elif with_incoming and mode == "IgnoreExisting":
             taken = {value.lower() for hashes in existing for value in hashes.values()}
@@ -119,42 +117,37 @@ class FileMerger:
         entity.hashes = {kind: hashes[kind] for kind in summaries.HASH_KINDS if kind in hashes}
         entity.summary = summaries.join(list(entity.hashes.values()))
         entity.identity = f"File:{entity.summary.lower()}"
-        entity.id = self._context.store.take_ids(plan.connection, 1)
-        labels = self._writer.labels(plan, entity)
-        self._writer.create(plan, entity, entity.id, labels, now)
+        self._writer.create(plan, entity, now)
 
-    def _distribute(self, plan: Plan, entity: Incoming, matched: list[Found], now: float) -> None:
+    def _distribute(self, plan: Plan, entity: Incoming, matched: list[Stored], now: float) -> None:
         """Put the incoming metadata on every File that shares a hash; no File gets new hashes."""
         entity.id = matched[0].id
-        labels = self._writer.labels(plan, entity)
-        for found in matched:
-            self._writer.overwrite(plan, entity, found, now)
-            self._writer.decorate(plan, entity, found.id, labels, now)
+        for stored in matched:
+            self._writer.change(plan, entity, stored, now)
 
-    def _join(self, plan: Plan, entity: Incoming, matched: list[Found], now: float) -> None:
+    def _join(self, plan: Plan, entity: Incoming, matched: list[Stored], now: float) -> None:
         """Make one File of all that share a hash; the one changed last takes in the others."""
         connection, owner_id = plan.connection, self._context.owner_id
-        primary = max(matched, key=lambda found: (found.last_modified, -found.id))
+        primary = max(matched, key=lambda stored: (stored.last_modified, -stored.id))
         existing = dict(hashes_in(primary.summary))
-        for found in matched:
-            if found.id != primary.id:
-                existing = {**hashes_in(found.summary), **existing}
-                table.move(connection, found.id, primary.id)
-                self._note(entity, f"File {found.summary} was merged", code="0x3001")
+        for stored in matched:
+            if stored.id != primary.id:
+                existing = {**hashes_in(stored.summary), **existing}
+                primary.take_in(stored)
+                table.copy_links(connection, stored.id, primary.id)
+                self._note(entity, f"File {stored.summary} was merged", code="0x3001")
         table.delete_hashes(connection, primary.id, owner_id)
         table.delete(connection, owner_id, [one.id for one in matched if one.id != primary.id])
         incoming = entity.hashes or {}
         favored = self._context.config.collision != "FavorExisting"
         result = {**existing, **incoming} if favored else {**incoming, **existing}
         hashes = {kind: result[kind] for kind in summaries.HASH_KINDS if kind in result}
-        for value in hashes.values():
-            plan.hashes += (owner_id, value.lower(), primary.id)
+        plan.hashes += [(owner_id, value.lower(), primary.id) for value in hashes.values()]
         entity.id = primary.id
-        labels = self._writer.labels(plan, entity)
         summary = summaries.join(list(hashes.values()))
-        self._writer.overwrite(plan, entity, primary, now)
         plan.renamed.append((f"File:{summary.lower()}", summary, primary.id))
-        self._writer.decorate(plan, entity, primary.id, labels, now)
+        table.save(connection, primary)
+        self._writer.change(plan, entity, primary, now)
 
     def _note(self, entity: Incoming, what: str, code: str = "0x2003") -> None:
         severity = "Warning" if code == "0x2003" else "Info"

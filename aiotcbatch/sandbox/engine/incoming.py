@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["Attribute", "Incoming", "Label", "MalformedError", "RefusedError"]
+from aiotcbatch.sandbox.store.entities import NO_NUMBER
+
+__all__ = ["Incoming", "Link", "MalformedError", "RefusedError"]
 
 
 class RefusedError(Exception):
@@ -28,25 +30,6 @@ class MalformedError(Exception):
     """Something has the wrong JSON shape, which makes the server give up on the document."""
 
 
-class Attribute(NamedTuple):
-    """An attribute as it will be stored."""
-
-    type: str
-    value: str
-    displayed: bool
-    pinned: bool
-    source: str | None
-    labels: str | None
-
-
-class Label(NamedTuple):
-    """A security label as it was sent."""
-
-    name: str
-    description: str | None
-    color: str | None
-
-
 class Incoming:
     """
     A group or an indicator that can be stored.
@@ -58,13 +41,14 @@ class Incoming:
         type: The proper name of its type.
         identity: What tells it from all others in its owner.
         summary: Its name or summary as it will be stored.
-        rating: For indicators, None if absent.
-        confidence: For indicators, None if absent.
-        active: For indicators, None if absent.
+        rating: For indicators; ``NO_NUMBER`` if absent, as the next two.
+        confidence: For indicators.
+        active: For indicators, 0 or 1.
         fields: What else it says, by stored name.
-        attributes: Attributes, None if the key is absent.
+        attributes: Attributes as they are stored, but for id and date; None if the key is absent.
         tags: Names of tags, None if the key is absent.
-        labels: Security labels, None if the key is absent.
+        labels: Names of security labels, None if the key is absent.
+        made_labels: Descriptions and colours that labels came with, by name.
         occurrences: File occurrences as file name, path and date.
         hashes: The hashes of a File by kind.
         id: The id under which it is stored, 0 until then.
@@ -78,13 +62,14 @@ class Incoming:
     id: int = 0
     identity: str = ""
     summary: str = ""
-    rating: float | None = None
-    confidence: int | None = None
-    active: bool | None = None
-    attributes: list[Attribute] | None = None
-    tags: list[str] | None = None
-    labels: list[Label] | None = None
-    occurrences: list[tuple[str | None, str | None, str | None]] | None = None
+    rating: float = NO_NUMBER
+    confidence: int = NO_NUMBER
+    active: int = NO_NUMBER
+    attributes: list[dict[str, Any]] | None = None
+    tags: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    made_labels: dict[str, tuple[str, str]] | None = None
+    occurrences: list[list[str | None]] | None = None
     hashes: dict[str, str] | None = None
     links: list[Link] | None = None
     loss: str = ""

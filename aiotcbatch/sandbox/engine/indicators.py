@@ -226,19 +226,19 @@ def _stored(name: str, convert: Callable[[Any], Any]) -> _Reader:
 
 
 def _rating(entity: Incoming, given: Any, _: Catalog) -> None:
-    entity.rating = given if type(given) is float else values.fraction(given)
-    if not 0 <= entity.rating <= _BEST_RATING:
+    rating = entity.rating = values.fraction(given)
+    if not 0 <= rating <= _BEST_RATING:
         raise ValueError(given)
 
 
 def _confidence(entity: Incoming, given: Any, _: Catalog) -> None:
-    entity.confidence = given if type(given) is int else values.integer(given)
-    if not 0 <= entity.confidence <= _SUREST:
+    confidence = entity.confidence = values.integer(given)
+    if not 0 <= confidence <= _SUREST:
         raise ValueError(given)
 
 
 def _active(entity: Incoming, given: Any, _: Catalog) -> None:
-    entity.active = values.flag(given)
+    entity.active = int(values.flag(given))
 
 
 def _groups(entity: Incoming, given: Any, _: Catalog) -> None:

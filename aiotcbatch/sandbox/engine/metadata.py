@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from aiotcbatch.sandbox.engine import values
-from aiotcbatch.sandbox.engine.incoming import Attribute, Label, MalformedError
+from aiotcbatch.sandbox.engine.incoming import MalformedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiotcbatch.sandbox.catalog import Catalog
     from aiotcbatch.sandbox.engine.incoming import Incoming
     from aiotcbatch.sandbox.vocabulary import AttributeType
@@ -48,7 +49,7 @@ def _lose(entity: Incoming, why: str) -> None:
 
 def tags(entity: Incoming, value: Any, _: Catalog) -> None:
     """Read the tags of an entity."""
-    names = entity.tags = []
+    names: list[str] = []
     for element in value if type(value) is list else _objects(value):
         if type(element) is not dict:
             raise MalformedError(f"Not a JSON Object: {_shown(element)}")
@@ -61,33 +62,28 @@ def tags(entity: Incoming, value: Any, _: Catalog) -> None:
             _lose(entity, f"Tag {name[:40]}... is longer than {LONGEST_TAG} characters.")
         else:
             _lose(entity, "A tag requires a name.")
-
-
-@lru_cache(1024)
-def _known_label(name: str) -> Label:
-    """Make a label of which only the name was sent: the same few come with very many entities."""
-    return Label(name, None, None)
+    entity.tags = tuple(names)
 
 
 def labels(entity: Incoming, value: Any, _: Catalog) -> None:
     """Read the security labels of an entity; whether they exist is looked up later."""
-    entity.labels = []
-    for element in _objects(value):
+    names: list[str] = []
+    for element in value if type(value) is list else _objects(value):
+        if type(element) is not dict:
+            raise MalformedError(f"Not a JSON Object: {_shown(element)}")
         name = element.get("name")
-        if name and type(name) is str and len(element) == 1:
-            entity.labels.append(_known_label(name))
-            continue
-        name = _text(name)
+        if type(name) is not str:
+            name = _text(name)
         if not name:
             _lose(entity, "A security label requires a name.")
             continue
-        entity.labels.append(
-            Label(
-                name,
-                _text(element.get("description")) or None,
-                _text(element.get("color")) or None,
-            )
-        )
+        names.append(name)
+        if len(element) > 1:
+            description, color = _text(element.get("description")), _text(element.get("color"))
+            if description and color:
+                made = entity.made_labels = entity.made_labels or {}
+                made[name] = (description, color)
+    entity.labels = tuple(names)
 
 
 def attributes(entity: Incoming, value: Any, catalog: Catalog) -> None:
@@ -111,18 +107,25 @@ def attributes(entity: Incoming, value: Any, catalog: Catalog) -> None:
             if problem:
                 _lose(entity, problem)
                 continue
-        shown, pinned = get("displayed"), get("pinned")
-        source, marked = get("source"), get("securityLabel")
-        kept.append(
-            Attribute(
-                kind.name,
-                text,
-                bool(shown) and kind.name in SHOWN_TYPES and (shown is True or _truth(shown)),
-                bool(pinned) and _truth(pinned),
-                None if source is None else _text(source) or None,
-                None if marked is None else _label_names(marked),
-            )
-        )
+        attribute = {"type": name, "value": text}
+        if len(element) > 2:  # noqa: PLR2004  (more than type and value)
+            _add_details(attribute, get)
+        kept.append(attribute)
+
+
+def _add_details(attribute: dict[str, Any], get: Callable[[str], Any]) -> None:
+    """Read what few attributes have; what is false or absent is not stored."""
+    shown, pinned = get("displayed"), get("pinned")
+    source, marked = get("source"), get("securityLabel")
+    if shown and attribute["type"] in SHOWN_TYPES and (shown is True or _truth(shown)):
+        attribute["displayed"] = True
+    if pinned and _truth(pinned):
+        attribute["pinned"] = True
+    if source is not None and (text := _text(source)):
+        attribute["source"] = text
+    if marked:
+        names = [_text(element.get("name")) for element in _objects(marked)]
+        attribute["labels"] = [name for name in names if name]
 
 
 def shorthand(entity: Incoming, name: str, value: Any, catalog: Catalog) -> None:
@@ -141,11 +144,11 @@ def occurrences(entity: Incoming, value: Any) -> None:
         except ValueError:
             _lose(entity, "A file occurrence has an invalid date.")
             continue
-        found = (
+        found = [
             _text(element.get("fileName")) or None,
             _text(element.get("path")) or None,
             moment,
-        )
+        ]
         if any(found):
             entity.occurrences.append(found)
         else:
@@ -161,13 +164,6 @@ def _unfit(kind: AttributeType, text: str) -> str:
     if kind.choices and text not in kind.choices:
         return f"Attribute {kind.name} must be one of: {'; '.join(kind.choices)}"
     return ""
-
-
-def _label_names(value: Any) -> str | None:
-    if not value:
-        return None
-    names = [_text(element.get("name")) for element in _objects(value)]
-    return orjson.dumps([name for name in names if name]).decode()
 
 
 def _text(value: Any) -> str:

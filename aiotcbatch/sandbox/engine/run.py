@@ -132,6 +132,7 @@ class Run:
         finally:
             if collects:
                 gc.enable()
+        self._context.store.save_numbers(connection)
         jobs.add_errors(connection, self.job.id, self._report.taken())
         jobs.save(connection, self.job)
         return done

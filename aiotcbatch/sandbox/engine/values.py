@@ -52,6 +52,8 @@ def fraction(value: Any) -> float:
     Raises:
         ValueError: It is something else.
     """
+    if type(value) is float:
+        return value
     if isinstance(value, bool):
         value = None
     try:
@@ -67,7 +69,7 @@ def integer(value: Any) -> int:
     Raises:
         ValueError: It is something else, or has more than 63 bits.
     """
-    number = fraction(value) if not isinstance(value, int) or isinstance(value, bool) else value
+    number = value if type(value) is int else fraction(value)
     if not -_LARGEST <= number <= _LARGEST or number != int(number):
         raise ValueError(value)
     return int(number)

@@ -1,68 +1,24 @@
-"""Writing checked groups and indicators under a job's write types, many at a time."""
+"""Writing checked groups and indicators under a job's write types."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from aiotcbatch.sandbox.engine.incoming import RefusedError
-from aiotcbatch.sandbox.store import entities as table
+from aiotcbatch.sandbox.store.entities import NO_NUMBER, NO_TEXT, Stored
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from aiotcbatch.sandbox.engine.config import Config
-    from aiotcbatch.sandbox.engine.incoming import Attribute, Incoming
-    from aiotcbatch.sandbox.store.database import Connection
-    from aiotcbatch.sandbox.store.entities import Found
+    from aiotcbatch.sandbox.engine.incoming import Incoming
+    from aiotcbatch.sandbox.store.entities import Plan
     from aiotcbatch.sandbox.store.store import Store
 
-__all__ = ["Plan", "Writer"]
+__all__ = ["Writer"]
 
-
-@dataclass(slots=True)
-class Plan:
-    """
-    The rows that a set of entities comes down to, gathered before any is written.
-
-    Of what is inserted in great numbers, which are the fields of type ``list[Any]``, the values of
-    all rows stand one behind the other: there are five rows for an entity, and each would be a
-    tuple to make and to take apart.
-    """
-
-    connection: Connection
-    new: list[Any] = field(default_factory=list)
-    changed: list[tuple[Any, ...]] = field(default_factory=list)
-    renamed: list[tuple[str, str, int]] = field(default_factory=list)
-    attributes: list[Any] = field(default_factory=list)
-    attributes_cleared: list[int] = field(default_factory=list)
-    types_cleared: list[tuple[int, str]] = field(default_factory=list)
-    hidden: list[tuple[int, str]] = field(default_factory=list)
-    tags: list[Any] = field(default_factory=list)
-    tags_cleared: list[int] = field(default_factory=list)
-    labels: list[Any] = field(default_factory=list)
-    labels_cleared: list[int] = field(default_factory=list)
-    occurrences: list[tuple[Any, ...]] = field(default_factory=list)
-    hashes: list[Any] = field(default_factory=list)
-
-    def carry_out(self) -> None:
-        """Write it all; what is cleared goes before what is added."""
-        connection = self.connection
-        table.insert(connection, self.new)
-        table.update(connection, self.changed)
-        table.rename(connection, self.renamed)
-        table.delete_attributes(connection, self.attributes_cleared)
-        table.delete_attributes_of_types(connection, self.types_cleared)
-        table.hide_attributes(connection, self.hidden)
-        table.insert_attributes(connection, self.attributes)
-        table.insert_occurrences(connection, self.occurrences)
-        table.insert_hashes(connection, self.hashes)
-        for kind, cleared, values in (
-            ("tag", self.tags_cleared, self.tags),
-            ("label", self.labels_cleared, self.labels),
-        ):
-            table.unlink_names(connection, kind, cleared)
-            table.link_names(connection, kind, values)
+_NOTHING = Stored(0)
 
 
 class Writer:
@@ -83,169 +39,171 @@ class Writer:
         self._owner_id = owner_id
         self._config = config
         self._absent_clears = absent_clears
+        #: The columns of lists that were met: the same few come with very many entities.
+        self._tag_lists: dict[tuple[str, ...], str] = {}
+        self._label_lists: dict[tuple[str, ...], str] = {}
 
-    def labels(self, plan: Plan, entity: Incoming) -> list[int] | None:
-        """
-        Look up the labels of an entity, making those that are new and come with all they need.
+    def merges(self, entity: Incoming) -> bool:
+        """Tell whether an entity is merged with what is stored, which must be loaded then."""
+        config = self._config
+        return bool(
+            entity.fields
+            or entity.occurrences
+            or (entity.attributes and config.attributes != "Replace")
+            or (entity.tags and config.tags == "Append")
+            or (entity.labels and config.labels == "Append")
+        )
 
-        Returns:
-            Their ids, None if the entity does not speak of labels.
-        """
-        if not entity.labels:
-            return None if entity.labels is None else []
-        names = self._store.labels
-        ids: list[int] = []
-        for label in entity.labels:
-            known = names.known.get((self._owner_id, label.name))
-            if known is None:
-                known = names.find(plan.connection, self._owner_id, label.name)
-            if known is not None:
-                ids.append(known)
-            elif label.description and label.color:
-                ids.append(
-                    names.label(
-                        plan.connection,
-                        self._owner_id,
-                        label.name,
-                        label.description,
-                        label.color,
-                    )
-                )
-            else:
-                entity.loss = entity.loss or (
-                    f"Security label {label.name} does not exist and requires"
-                    " a description and a color."
-                )
-        return ids
-
-    def create(
-        self, plan: Plan, entity: Incoming, entity_id: int, labels: list[int] | None, now: float
-    ) -> None:
-        """Plan a new entity."""
-        kind = "G" if entity.section == "group" else "I"
-        active = table.NO_NUMBER if kind == "G" else 0 if entity.active is False else 1
-        plan.new += (
-            entity_id,
+    def create(self, plan: Plan, entity: Incoming, now: float) -> None:
+        """Plan a new entity; it gets its id."""
+        entity.id = self._store.next_entity
+        self._store.next_entity += 1
+        group = entity.section == "group"
+        row = (
+            entity.id,
             self._owner_id,
             entity.identity,
-            kind,
+            "G" if group else "I",
             entity.type,
-            entity.xid or table.NO_TEXT,
+            entity.xid or NO_TEXT,
             entity.summary,
-            table.NO_NUMBER if entity.rating is None else entity.rating,
-            table.NO_NUMBER if entity.confidence is None else entity.confidence,
-            active,
-            orjson.dumps(entity.fields).decode() if entity.fields else "{}",
+            entity.rating,
+            entity.confidence,
+            1 if entity.active == NO_NUMBER and not group else entity.active,
             now,
             now,
+            *self._parts(plan, entity, _NOTHING, now),
         )
+        plan.new.append(row)
         if entity.hashes:
-            for value in entity.hashes.values():
-                plan.hashes += (self._owner_id, value.lower(), entity_id)
-        self._add(plan, entity, entity_id, labels, now)
+            plan.hashes += [
+                (self._owner_id, value.lower(), entity.id) for value in entity.hashes.values()
+            ]
 
-    def change(
-        self,
-        plan: Plan,
-        entity: Incoming,
-        found: Found,
-        labels: list[int] | None,
-        now: float,
-    ) -> None:
+    def change(self, plan: Plan, entity: Incoming, stored: Stored, now: float) -> None:
         """
-        Plan an update of an entity that exists.
+        Plan an update of an entity that exists; Files keep their hashes.
 
-        Raises:
-            RefusedError: It is a group of another type.
+        Args:
+            plan: Where to put it.
+            entity: What came.
+            stored: What it is merged with; its id alone will do if it is not merged.
+            now: The time.
         """
-        if found.type != entity.type:
-            raise RefusedError(
-                f"{entity.title} has the xid of a {found.type}: {entity.xid}.", "0x1006", "type"
-            )
-        self.overwrite(plan, entity, found, now)
-        self.decorate(plan, entity, found.id, labels, now)
+        row = (
+            entity.summary if entity.hashes is None else NO_TEXT,
+            entity.xid or NO_TEXT,
+            entity.rating,
+            entity.confidence,
+            entity.active,
+            now,
+            *self._parts(plan, entity, stored, now),
+            stored.id,
+        )
+        plan.changed.append(row)
 
-    def overwrite(self, plan: Plan, entity: Incoming, found: Found, now: float) -> None:
-        """Plan new values for the fields of an entity that exists; Files keep their hashes."""
-        fields = table.NO_TEXT
+    def _parts(
+        self, plan: Plan, entity: Incoming, stored: Stored, now: float
+    ) -> tuple[str, str, str, str, str]:
+        """Return the columns of JSON under the write types, ``NO_TEXT`` for what stays."""
+        fields = occurrences = NO_TEXT
         if entity.fields:
-            fields = orjson.dumps({**orjson.loads(found.fields), **entity.fields}).decode()
-        plan.changed.append(
-            (
-                entity.summary if entity.hashes is None else table.NO_TEXT,
-                entity.xid or table.NO_TEXT,
-                table.NO_NUMBER if entity.rating is None else entity.rating,
-                table.NO_NUMBER if entity.confidence is None else entity.confidence,
-                table.NO_NUMBER if entity.active is None else int(entity.active),
-                fields,
-                now,
-                found.id,
-            )
+            fields = _json({**stored.fields, **entity.fields})
+        if entity.occurrences:
+            merged = stored.occurrences[:]
+            for one in entity.occurrences:
+                if one not in merged:
+                    merged.append(one)
+            occurrences = _json(merged)
+        return (
+            fields,
+            self._tags(plan, entity.tags, stored),
+            self._labels(plan, entity, stored),
+            self._attributes(entity.attributes, stored, now),
+            occurrences,
         )
 
-    def decorate(
-        self, plan: Plan, entity: Incoming, entity_id: int, labels: list[int] | None, now: float
-    ) -> None:
-        """Plan what hangs on an entity that exists, under the write types."""
-        self._clear_attributes(plan, entity, entity_id)
-        config, absent_clears = self._config, self._absent_clears
-        if config.tags == "Replace" and (entity.tags is not None or absent_clears):
-            plan.tags_cleared.append(entity_id)
-        if config.labels == "Replace" and (labels is not None or absent_clears):
-            plan.labels_cleared.append(entity_id)
-        self._add(plan, entity, entity_id, labels, now)
+    def _tags(self, plan: Plan, sent: tuple[str, ...] | None, stored: Stored) -> str:
+        mode = self._config.tags
+        if not sent:
+            return self._without(mode, sent)
+        text = self._tag_lists.get(sent)
+        if text is None:
+            names = self._store.tags
+            for name in names.missing(plan.connection, self._owner_id, sent):
+                names.add(plan.connection, self._owner_id, name)
+            text = self._tag_lists[sent] = _json(list(dict.fromkeys(sent)))
+        return text if mode == "Replace" else _union(stored.tags, sent)
 
-    def _clear_attributes(self, plan: Plan, entity: Incoming, entity_id: int) -> None:
-        mode = self._config.attributes
-        sent = entity.attributes
-        if mode == "Replace" and (sent is not None or self._absent_clears):
-            plan.attributes_cleared.append(entity_id)
-        elif sent and mode == "Singleton":
-            plan.types_cleared.extend((entity_id, name) for name in {one.type for one in sent})
-        elif sent and mode == "Append":
-            plan.hidden.extend((entity_id, one.type) for one in sent if one.displayed)
+    def _labels(self, plan: Plan, entity: Incoming, stored: Stored) -> str:
+        sent, mode = entity.labels, self._config.labels
+        if not sent:
+            return self._without(mode, sent)
+        text = self._label_lists.get(sent)
+        if text is None:
+            sent = self._existing(plan, entity, sent)
+            text = _json(list(dict.fromkeys(sent)))
+            if sent == entity.labels:
+                self._label_lists[sent] = text
+        return text if mode == "Replace" else _union(stored.labels, sent)
 
-    def _add(
-        self, plan: Plan, entity: Incoming, entity_id: int, labels: list[int] | None, now: float
-    ) -> None:
-        sent = entity.attributes
-        if sent and self._config.attributes != "Static":
-            if len(sent) > 1:
-                sent = _one_shown(sent)
-            for one in sent:
-                kind, value, shown, pinned, source, marked = one
-                plan.attributes += (
-                    entity_id,
-                    kind,
-                    value,
-                    1 if shown else 0,
-                    1 if pinned else 0,
-                    source or table.NO_TEXT,
-                    marked or table.NO_TEXT,
-                    now,
+    def _existing(self, plan: Plan, entity: Incoming, sent: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the labels that exist, having made those that are new and came with all."""
+        names, made = self._store.labels, entity.made_labels or {}
+        lost: list[str] = []
+        for name in names.missing(plan.connection, self._owner_id, sent):
+            if name in made:
+                description, color = made[name]
+                names.add(
+                    plan.connection, self._owner_id, name, description=description, color=color
                 )
-        if entity.tags:
-            tags, owner_id = self._store.tags, self._owner_id
-            for name in entity.tags:
-                known = tags.known.get((owner_id, name))
-                if known is None:
-                    known = tags.tag(plan.connection, owner_id, name)
-                plan.tags += (entity_id, known)
-        for label in labels or ():
-            plan.labels += (entity_id, label)
-        if entity.occurrences:
-            plan.occurrences.extend([(entity_id, *one) for one in entity.occurrences])
+            else:
+                lost.append(name)
+                entity.loss = entity.loss or (
+                    f"Security label {name} does not exist and requires a description and a color."
+                )
+        return tuple(name for name in sent if name not in lost)
+
+    def _attributes(self, sent: list[dict[str, Any]] | None, stored: Stored, now: float) -> str:
+        mode = self._config.attributes
+        if not sent:
+            return self._without(mode, sent)
+        if mode == "Static":
+            return NO_TEXT
+        number = self._store.next_attribute
+        self._store.next_attribute += len(sent)
+        for one in sent:
+            one["id"] = number
+            one["date_added"] = now
+            number += 1
+        if mode == "Append":
+            sent = stored.attributes + sent
+        elif mode == "Singleton":
+            types = {one["type"] for one in sent}
+            sent = [one for one in stored.attributes if one["type"] not in types] + sent
+        if len(sent) > 1:
+            _show_one(sent)
+        return _json(sent)
+
+    def _without(self, mode: str, sent: Sized | None) -> str:
+        """Return the column of a part of which nothing was sent, not even an array if None."""
+        clears = mode == "Replace" and (sent is not None or self._absent_clears)
+        return "[]" if clears else NO_TEXT
 
 
-def _one_shown(attributes: list[Attribute]) -> list[Attribute]:
-    """Let only the last attribute of each type be the one that is shown."""
+def _show_one(attributes: list[dict[str, Any]]) -> None:
+    """Let only the last attribute of each type that is to be shown first be so."""
     seen: set[str] = set()
-    kept: list[Attribute] = []
     for one in reversed(attributes):
-        if one.displayed and one.type in seen:
-            one = one._replace(displayed=False)  # noqa: PLW2901  (the loop goes on with the copy)
-        elif one.displayed:
-            seen.add(one.type)
-        kept.append(one)
-    kept.reverse()
-    return kept
+        if "displayed" in one and one["type"] in seen:
+            del one["displayed"]
+        elif "displayed" in one:
+            seen.add(one["type"])
+
+
+def _union(kept: list[str], sent: tuple[str, ...]) -> str:
+    return _json(list(dict.fromkeys((*kept, *sent))))
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

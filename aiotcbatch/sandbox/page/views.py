@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiotcbatch.sandbox.instance import Instance
-    from aiotcbatch.sandbox.store.browsing import AttributeText
     from aiotcbatch.sandbox.store.database import Connection
     from aiotcbatch.sandbox.store.jobs import Job
+    from aiotcbatch.sandbox.store.reading import StoredAttribute
 
 __all__ = ["Asked", "Pager", "Shown", "Views"]
 
@@ -271,13 +270,13 @@ class Views:
             raise web.HTTPNotFound
         return Shown("entity.html", values)
 
-    @staticmethod
-    def _entity(connection: Connection, asked: Asked) -> dict[str, Any] | None:
+    def _entity(self, connection: Connection, asked: Asked) -> dict[str, Any] | None:
         found = reading.select(connection, "e.id = ?", (asked.id,), limit=1)
         if not found:
             return None
-        entity = found[0]
-        count = partial(browsing.number_of, connection, entity_id=entity.id)
+        parts = {"attributes", "tags", "labels", "occurrences"}
+        (entity,) = reading.complete(connection, found, parts)
+        owner_id = self._store.owners[entity.owner][0]
         linked = asked.text("linked")
         links = browsing.link_counts(connection, entity.id)
         link_pager = Pager.at(
@@ -285,22 +284,21 @@ class Views:
             sum(number for _, kind, number in links if linked in {"", kind}),
             _LINKS,
         )
-        pager = Pager.at(asked.page(), count("attribute"), _ATTRIBUTES)
+        attributes = sorted(entity.attributes, key=lambda one: (not one.pinned, not one.displayed))
+        pager = Pager.at(asked.page(), len(attributes), _ATTRIBUTES)
         return {
             "entity": entity,
             "fields": [(k, v) for k, v in entity.fields.items() if k not in _APART][:_MANY],
             "text": entity.fields.get("fileText"),
-            "labels": browsing.labels_of(connection, entity.id, _MANY),
-            "tags": browsing.tags_of(connection, entity.id, _MANY),
-            "tag_count": count("entity_tag"),
-            "attributes": _together(
-                browsing.attributes(connection, entity.id, pager.size, pager.start)
-            ),
+            "labels": browsing.labels_of(connection, owner_id, entity.labels[:_MANY]),
+            "tags": entity.tags[:_MANY],
+            "tag_count": len(entity.tags),
+            "attributes": _together(attributes[pager.start : pager.end]),
             "pager": pager,
             "whole": number_in(asked.text("attribute")),
             "excerpt": _EXCERPT,
-            "occurrences": browsing.occurrences(connection, entity.id, _MANY),
-            "occurrence_count": count("file_occurrence"),
+            "occurrences": entity.occurrences[:_MANY],
+            "occurrence_count": len(entity.occurrences),
             "link_counts": links,
             "linked": linked,
             "links": browsing.links(connection, entity.id, _LINKS, link_pager.start, kind=linked),
@@ -321,9 +319,9 @@ class Views:
         return {"pager": pager, "files": rows, "file_bytes": totals.file_bytes}
 
 
-def _together(attributes: list[AttributeText]) -> list[tuple[str, list[AttributeText]]]:
+def _together(attributes: list[StoredAttribute]) -> list[tuple[str, list[StoredAttribute]]]:
     """Put attributes of one type together, in the order in which the types are met."""
-    groups: dict[str, list[AttributeText]] = {}
+    groups: dict[str, list[StoredAttribute]] = {}
     for attribute in attributes:
         groups.setdefault(attribute.type, []).append(attribute)
     return list(groups.items())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from aiotcbatch.sandbox.store.entities import bulk_select
 from aiotcbatch.sandbox.store.jobs import JobError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from aiotcbatch.sandbox.store.database import Connection
 
 __all__ = [
-    "AttributeText",
     "Count",
     "FileRow",
     "Label",
@@ -117,18 +117,6 @@ class Link(NamedTuple):
     association: str
 
 
-class AttributeText(NamedTuple):
-    """An attribute of an entity."""
-
-    id: int
-    type: str
-    value: str
-    displayed: bool
-    pinned: bool
-    source: str | None
-    labels: tuple[str, ...]
-
-
 class FileRow(NamedTuple):
     """A file, and the group that it belongs to."""
 
@@ -164,7 +152,7 @@ def totals(connection: Connection) -> Totals:
 
 def matching(connection: Connection, search: Search) -> int:
     """Return how many entities are wanted."""
-    where, values = _condition(connection, search)
+    where, values = _condition(search)
     return _number(connection, f"SELECT count(*) FROM entity e WHERE {where}", values)  # noqa: S608
 
 
@@ -181,25 +169,31 @@ def page(
         start: How many to skip.
         tags: The most tags of each.
     """
-    where, values = _condition(connection, search)
+    where, values = _condition(search)
     rows = connection.execute(
         "SELECT e.id, e.owner_id, e.kind, e.type, e.xid, e.summary, e.rating, e.confidence,"  # noqa: S608
-        f" e.active, e.date_added FROM entity e WHERE {where} ORDER BY e.id DESC LIMIT ? OFFSET ?",
+        f" e.active, e.date_added, e.labels, e.tags FROM entity e WHERE {where}"
+        " ORDER BY e.id DESC LIMIT ? OFFSET ?",
         (*values, limit, start),
     ).fetchall()
     return [
         Row._make(
             (
-                *row,
-                tuple(labels_of(connection, row[0], tags)),
-                tuple(tags_of(connection, row[0], tags)),
+                *row[:-2],
+                tuple(labels_of(connection, row[1], _sorted(row[-2], tags))),
+                tuple(_sorted(row[-1], tags)),
             )
         )
         for row in rows
     ]
 
 
-def _condition(connection: Connection, search: Search) -> tuple[str, list[Any]]:
+def _sorted(names: str, limit: int) -> list[str]:
+    """Return the first names of a column, in order."""
+    return sorted(orjson.loads(names))[:limit]
+
+
+def _condition(search: Search) -> tuple[str, list[Any]]:
     """
     Turn a search into a condition on ``e``.
 
@@ -218,13 +212,8 @@ def _condition(connection: Connection, search: Search) -> tuple[str, list[Any]]:
         parts.append("(e.summary LIKE ? ESCAPE '\\' OR e.xid LIKE ? ESCAPE '\\')")
         values += [_containing(search.text)] * 2
     if search.tag:
-        found = connection.execute("SELECT id FROM tag WHERE name = ?", (search.tag,)).fetchall()
-        marks = ",".join("?" * len(found))
-        parts.append(
-            "EXISTS (SELECT 1 FROM entity_tag x WHERE x.entity_id = e.id"  # noqa: S608
-            f" AND x.tag_id IN ({marks}))"
-        )
-        values += [row[0] for row in found]
+        parts.append("EXISTS (SELECT 1 FROM json_each(e.tags) x WHERE x.value = ?)")
+        values.append(search.tag)
     return " AND ".join(parts), values
 
 
@@ -233,60 +222,11 @@ def _containing(text: str) -> str:
     return f"%{escaped}%"
 
 
-def tags_of(connection: Connection, entity_id: int, limit: int) -> list[str]:
-    """Return names of an entity's tags, in order."""
-    rows = connection.execute(
-        "SELECT n.name FROM entity_tag x JOIN tag n ON n.id = x.tag_id WHERE x.entity_id = ?"
-        " ORDER BY n.name LIMIT ?",
-        (entity_id, limit),
-    )
-    return [name for (name,) in rows]
-
-
-def labels_of(connection: Connection, entity_id: int, limit: int) -> list[Label]:
-    """Return an entity's security labels, in order."""
-    rows = connection.execute(
-        "SELECT n.name, n.color FROM entity_label x JOIN label n ON n.id = x.label_id"
-        " WHERE x.entity_id = ? ORDER BY n.name LIMIT ?",
-        (entity_id, limit),
-    )
-    return [Label(*row) for row in rows]
-
-
-def number_of(connection: Connection, part: str, entity_id: int) -> int:
-    """Return how many rows of a table of parts, such as ``attribute``, belong to an entity."""
-    query = f"SELECT count(*) FROM {part} WHERE entity_id = ?"  # noqa: S608  (names are ours)
-    return _number(connection, query, (entity_id,))
-
-
-def attributes(
-    connection: Connection, entity_id: int, limit: int, start: int = 0
-) -> list[AttributeText]:
-    """Return some of an entity's attributes, the pinned and displayed ones first."""
-    rows = connection.execute(
-        "SELECT id, type, value, displayed, pinned, source, labels"
-        " FROM attribute WHERE entity_id = ? ORDER BY pinned DESC, displayed DESC, id"
-        " LIMIT ? OFFSET ?",
-        (entity_id, limit, start),
-    )
-    return [_attribute(row) for row in rows]
-
-
-def _attribute(row: Sequence[Any]) -> AttributeText:
-    number, kind, value, displayed, pinned, source, labels = row
-    names = tuple(orjson.loads(labels)) if labels else ()
-    return AttributeText(number, kind, value, bool(displayed), bool(pinned), source, names)
-
-
-def occurrences(
-    connection: Connection, entity_id: int, limit: int
-) -> list[tuple[str | None, str | None, str | None]]:
-    """Return a File's first occurrences as file name, path and date."""
-    rows = connection.execute(
-        "SELECT file_name, path, date FROM file_occurrence WHERE entity_id = ? ORDER BY id LIMIT ?",
-        (entity_id, limit),
-    )
-    return rows.fetchall()
+def labels_of(connection: Connection, owner_id: int, names: Sequence[str]) -> list[Label]:
+    """Return labels by their names, in order, with the colours that they have in an owner."""
+    head = "SELECT name, color FROM label WHERE owner_id IN (0, ?) AND name"
+    colors = dict(bulk_select(connection, head, names, owner_id))
+    return [Label(name, colors.get(name)) for name in names]
 
 
 _LINKS = (

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import chain
+from collections import defaultdict
+from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from aiotcbatch.sandbox.store.database import Connection
 
-__all__ = ["Found", "Names", "bulk_select"]
+__all__ = ["Found", "Names", "Occurrence", "Plan", "Stored", "bulk_select"]
 
 #: How many values a lookup asks for in one statement; few sizes, so that statements are reused.
 _SIZES = (1, 16, 256)
-#: How many rows are inserted by one statement, likewise.
-_ROWS = (64, 8, 1)
-#: What stands for NULL in rows that are written. To bind None, or a bool, takes sqlite3 as long as
-#: ten values of other types, since it looks for an adapter each time.
+#: What stands for NULL in rows that are written. To bind None takes sqlite3 as long as ten values
+#: of other types, since it looks for an adapter each time.
 NO_TEXT, NO_NUMBER = "", -1
 #: A name cache is emptied when it has grown so far.
 _CACHED_NAMES = 100_000
+
+#: File name, path and date of a file occurrence.
+Occurrence = tuple[str | None, str | None, str | None]
 
 
 class Found(NamedTuple):
@@ -30,9 +34,81 @@ class Found(NamedTuple):
     identity: str
     id: int
     type: str
-    summary: str
-    fields: str
-    last_modified: float
+
+
+@dataclass(slots=True)
+class Stored:
+    """
+    What of an entity is merged with what comes.
+
+    Attributes:
+        id: Its id.
+        summary: Its name or summary.
+        last_modified: When it was last changed.
+        fields: What the column ``fields`` has, and so on.
+    """
+
+    id: int
+    summary: str = ""
+    last_modified: float = 0.0
+    fields: dict[str, Any] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    attributes: list[dict[str, Any]] = field(default_factory=list)
+    occurrences: list[list[str | None]] = field(default_factory=list)
+
+    def take_in(self, other: Stored) -> None:
+        """Add what another one has, as when Files are joined."""
+        self.tags = list(dict.fromkeys([*self.tags, *other.tags]))
+        self.labels = list(dict.fromkeys([*self.labels, *other.labels]))
+        self.attributes = sorted([*self.attributes, *other.attributes], key=itemgetter("id"))
+        self.occurrences += other.occurrences
+
+
+class Plan:
+    """
+    Rows that are written together.
+
+    What is absent from a row is ``NO_TEXT`` or ``NO_NUMBER``.
+
+    Args:
+        connection: The database.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        #: New entities: all columns, in their order.
+        self.new: list[tuple[Any, ...]] = []
+        #: New values of entities, of which those that are absent stay as they were: summary, xid,
+        #: rating, confidence, active, last_modified, the columns of JSON in their order, and id.
+        self.changed: list[tuple[Any, ...]] = []
+        #: Files with other hashes: identity, summary, id.
+        self.renamed: list[tuple[str, str, int]] = []
+        #: Which File has which hash: owner, hash, entity.
+        self.hashes: list[tuple[int, str, int]] = []
+
+    def carry_out(self) -> None:
+        """Write it all."""
+        many = self.connection.executemany
+        many(_INSERT, self.new)
+        many(_UPDATE, self.changed)
+        many("UPDATE entity SET identity = ?, summary = ? WHERE id = ?", self.renamed)
+        many("INSERT OR REPLACE INTO file_hash VALUES (?, ?, ?)", self.hashes)
+
+
+_INSERT = (
+    "INSERT INTO entity VALUES (?, ?, ?, ?, ?, nullif(?, ''), ?, nullif(?, -1), nullif(?, -1),"
+    " nullif(?, -1), ?, ?, ifnull(nullif(?, ''), '{}'), ifnull(nullif(?, ''), '[]'),"
+    " ifnull(nullif(?, ''), '[]'), ifnull(nullif(?, ''), '[]'), ifnull(nullif(?, ''), '[]'))"
+)
+_UPDATE = (
+    "UPDATE entity SET summary = ifnull(nullif(?, ''), summary), xid = ifnull(nullif(?, ''), xid),"
+    " rating = ifnull(nullif(?, -1), rating), confidence = ifnull(nullif(?, -1), confidence),"
+    " active = ifnull(nullif(?, -1), active), last_modified = ?,"
+    " fields = ifnull(nullif(?, ''), fields), tags = ifnull(nullif(?, ''), tags),"
+    " labels = ifnull(nullif(?, ''), labels), attributes = ifnull(nullif(?, ''), attributes),"
+    " occurrences = ifnull(nullif(?, ''), occurrences) WHERE id = ?"
+)
 
 
 def _batches(values: Sequence[Any]) -> Iterator[tuple[int, list[Any]]]:
@@ -58,7 +134,7 @@ def bulk_select(connection: Connection, head: str, values: Sequence[Any], *fixed
         *fixed: What stands for question marks before it.
 
     Returns:
-        The rows, in no order.
+        The rows, in no order; what is asked for twice may come twice.
     """
     rows: list[Any] = []
     for size, batch in _batches(values):
@@ -67,48 +143,11 @@ def bulk_select(connection: Connection, head: str, values: Sequence[Any], *fixed
     return rows
 
 
-def _insert_many(connection: Connection, head: str, row: str, values: Sequence[Any]) -> None:
-    """
-    Insert rows, many to a statement: that takes half of the time of one by one.
-
-    Args:
-        connection: The database.
-        head: The statement up to the word VALUES.
-        row: What a row is made of, with a question mark for each value.
-        values: Those of all rows, one row behind the other.
-    """
-    start, width = 0, row.count("?")
-    while start < len(values):
-        left = (len(values) - start) // width
-        size = next(size for size in _ROWS if size <= left)
-        end = start + size * width
-        connection.execute(_insertion(head, row, size), values[start:end])
-        start = end
-
-
-@cache
-def _insertion(head: str, row: str, size: int) -> str:
-    """Write the statement that inserts so many rows."""
-    return f"{head} VALUES {','.join([f'({row})'] * size)}"
-
-
-def _delete_many(connection: Connection, head: str, values: Sequence[Any]) -> None:
-    """Delete rows by many values of one column, which is the head's last word."""
-    for size, batch in _batches(values):
-        connection.execute(f"{head} IN ({','.join('?' * size)})", batch)
-
-
 def match(connection: Connection, owner_id: int, identities: Sequence[str]) -> dict[str, Found]:
     """Return those of the entities that exist, by identity."""
-    rows = bulk_select(
-        connection,
-        "SELECT identity, id, type, summary, fields, last_modified FROM entity"
-        " WHERE owner_id = ? AND identity",
-        identities,
-        owner_id,
-    )
+    head = "SELECT identity, id, type FROM entity WHERE owner_id = ? AND identity"
     made = tuple.__new__  # what Found._make comes down to
-    return {row[0]: made(Found, row) for row in rows}
+    return {row[0]: made(Found, row) for row in bulk_select(connection, head, identities, owner_id)}
 
 
 def match_ids(
@@ -129,13 +168,25 @@ def indicator_by_xid(connection: Connection, owner_id: int, xid: str) -> int:
     return row[0] or 0
 
 
-def load(connection: Connection, entity_id: int) -> Found | None:
-    """Return one entity by its id."""
-    row = connection.execute(
-        "SELECT identity, id, type, summary, fields, last_modified FROM entity WHERE id = ?",
-        (entity_id,),
-    ).fetchone()
-    return None if row is None else Found(*row)
+def load(connection: Connection, ids: Sequence[int]) -> dict[int, Stored]:
+    """Return what entities have that is merged with what comes."""
+    head = (
+        "SELECT id, summary, last_modified, fields, tags, labels, attributes, occurrences"
+        " FROM entity WHERE id"
+    )
+    return {
+        row[0]: Stored(*row[:3], *map(orjson.loads, row[3:]))
+        for row in bulk_select(connection, head, ids)
+    }
+
+
+def save(connection: Connection, stored: Stored) -> None:
+    """Write what was merged in Python."""
+    parts = (stored.tags, stored.labels, stored.attributes, stored.occurrences)
+    connection.execute(
+        "UPDATE entity SET tags = ?, labels = ?, attributes = ?, occurrences = ? WHERE id = ?",
+        (*(orjson.dumps(part).decode() for part in parts), stored.id),
+    )
 
 
 def match_hashes(connection: Connection, owner_id: int, hashes: Sequence[str]) -> dict[str, int]:
@@ -157,42 +208,6 @@ def hashes_of(connection: Connection, entity_id: int, owner_id: int) -> list[str
     return [] if rows is None or not rows[0] else rows[0].split(" : ")
 
 
-def insert(connection: Connection, values: Sequence[Any]) -> None:
-    """
-    Write new entities: the values of one row behind those of the other.
-
-    A row has the table's columns in their order. What is absent is ``NO_TEXT`` or ``NO_NUMBER``.
-    """
-    row = "?,?,?,?,?,nullif(?,''),?,nullif(?,-1),nullif(?,-1),nullif(?,-1),?,?,?"
-    _insert_many(connection, "INSERT INTO entity", row, values)
-
-
-def update(connection: Connection, rows: Iterable[Sequence[Any]]) -> None:
-    """
-    Overwrite entities. What is ``NO_TEXT`` or ``NO_NUMBER`` stays as it was.
-
-    A row is: summary, xid, rating, confidence, active, fields, last_modified, id.
-    """
-    connection.executemany(
-        "UPDATE entity SET summary = coalesce(nullif(?, ''), summary),"
-        " xid = coalesce(nullif(?, ''), xid), rating = coalesce(nullif(?, -1), rating),"
-        " confidence = coalesce(nullif(?, -1), confidence),"
-        " active = coalesce(nullif(?, -1), active),"
-        " fields = coalesce(nullif(?, ''), fields), last_modified = ? WHERE id = ?",
-        rows,
-    )
-
-
-def rename(connection: Connection, rows: Iterable[tuple[str, str, int]]) -> None:
-    """Give Files other hashes: identity, summary, id."""
-    connection.executemany("UPDATE entity SET identity = ?, summary = ? WHERE id = ?", rows)
-
-
-def insert_hashes(connection: Connection, values: Sequence[Any]) -> None:
-    """Note which File has a hash: owner, hash, entity, and again."""
-    _insert_many(connection, "INSERT OR REPLACE INTO file_hash", "?,?,?", values)
-
-
 def delete_hashes(connection: Connection, entity_id: int, owner_id: int) -> None:
     """Forget the hashes of a File."""
     rows = [
@@ -203,61 +218,9 @@ def delete_hashes(connection: Connection, entity_id: int, owner_id: int) -> None
     )
 
 
-def insert_attributes(connection: Connection, values: Sequence[Any]) -> None:
-    """
-    Add attributes: entity, type, value, displayed, pinned, source, labels, date; and again.
-
-    A source or labels that are absent are ``NO_TEXT``.
-    """
-    head = (
-        "INSERT INTO attribute (entity_id, type, value, displayed, pinned, source, labels,"
-        " date_added)"
-    )
-    _insert_many(connection, head, "?,?,?,?,?,nullif(?,''),nullif(?,''),?", values)
-
-
-def delete_attributes(connection: Connection, entity_ids: Sequence[int]) -> None:
-    """Remove all attributes of entities."""
-    _delete_many(connection, "DELETE FROM attribute WHERE entity_id", entity_ids)
-
-
-def delete_attributes_of_types(connection: Connection, rows: Iterable[tuple[int, str]]) -> None:
-    """Remove the attributes of certain types: entity, type."""
-    connection.executemany("DELETE FROM attribute WHERE entity_id = ? AND type = ?", rows)
-
-
-def hide_attributes(connection: Connection, rows: Iterable[tuple[int, str]]) -> None:
-    """Make the attributes of certain types no longer the one that is shown: entity, type."""
-    connection.executemany(
-        "UPDATE attribute SET displayed = 0 WHERE entity_id = ? AND type = ? AND displayed", rows
-    )
-
-
-def link_names(connection: Connection, kind: str, values: Sequence[int]) -> None:
-    """Put tags or labels on entities: entity, id of the name, and again."""
-    _insert_many(connection, f"INSERT OR IGNORE INTO entity_{kind}", "?,?", values)
-
-
-def unlink_names(connection: Connection, kind: str, entity_ids: Sequence[int]) -> None:
-    """Take all tags or labels off entities."""
-    head = f"DELETE FROM entity_{kind} WHERE entity_id"  # noqa: S608  (kind is ours)
-    _delete_many(connection, head, entity_ids)
-
-
-def insert_occurrences(connection: Connection, rows: Iterable[Sequence[Any]]) -> None:
-    """Add file occurrences that are not there yet: entity, file name, path, date."""
-    connection.executemany(
-        "INSERT INTO file_occurrence (entity_id, file_name, path, date)"
-        " SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM file_occurrence"
-        " WHERE entity_id = ?1 AND file_name IS ?2 AND path IS ?3 AND date IS ?4)",
-        rows,
-    )
-
-
 def associate(connection: Connection, rows: Sequence[tuple[int, int, str]]) -> None:
     """Link entities: the lower id, the higher id, the association type or ""."""
-    values = list(chain.from_iterable(rows))
-    _insert_many(connection, "INSERT OR IGNORE INTO association", "?,?,?", values)
+    connection.executemany("INSERT OR IGNORE INTO association VALUES (?, ?, ?)", rows)
 
 
 def dissociate(connection: Connection, rows: Sequence[tuple[int, int, str]]) -> None:
@@ -280,31 +243,16 @@ def delete(connection: Connection, owner_id: int, ids: Sequence[int]) -> list[st
     for entity_id in ids:
         delete_hashes(connection, entity_id, owner_id)
     single = [(entity_id,) for entity_id in ids]
-    for table in ("content", "attribute", "entity_tag", "entity_label", "file_occurrence"):
-        connection.executemany(
-            f"DELETE FROM {table} WHERE entity_id = ?",  # noqa: S608  (names are ours)
-            single,
-        )
+    connection.executemany("DELETE FROM content WHERE entity_id = ?", single)
     connection.executemany("DELETE FROM association WHERE low = ?", single)
     connection.executemany("DELETE FROM association WHERE high = ?", single)
     connection.executemany("DELETE FROM entity WHERE id = ?", single)
     return files
 
 
-def move(connection: Connection, source: int, target: int) -> None:
-    """Give all that hangs on one entity to another, as when Files are joined."""
+def copy_links(connection: Connection, source: int, target: int) -> None:
+    """Link all that one entity is linked with to another, as when Files are joined."""
     both = {"source": source, "target": target}
-    for table in ("attribute", "file_occurrence"):
-        connection.execute(
-            f"UPDATE {table} SET entity_id = :target WHERE entity_id = :source",  # noqa: S608
-            both,
-        )
-    for table in ("entity_tag", "entity_label"):
-        connection.execute(
-            f"UPDATE OR IGNORE {table} SET entity_id = :target"  # noqa: S608
-            " WHERE entity_id = :source",
-            both,
-        )
     connection.execute(
         "INSERT OR IGNORE INTO association SELECT min(:target, other), max(:target, other), type"
         " FROM (SELECT high AS other, type FROM association WHERE low = :source UNION"
@@ -323,7 +271,7 @@ def count(connection: Connection, owner_id: int, kind: str) -> int:
 
 class Names:
     """
-    Tags or labels of an owner by name, with a bounded cache in front of the table.
+    Tags or labels of owners by name, with a bounded cache in front of the table.
 
     Args:
         table: ``tag`` or ``label``.
@@ -331,51 +279,52 @@ class Names:
 
     def __init__(self, table: str) -> None:
         self._table = table
-        #: Ids by owner and name, as far as they were met lately.
-        self.known: dict[tuple[int, str], int] = {}
+        #: Names that exist, by owner, as far as they were met lately.
+        self._known: defaultdict[int, set[str]] = defaultdict(set)
 
     def forget(self) -> None:
         """Empty the cache, since the table was changed behind it."""
-        self.known.clear()
+        self._known.clear()
 
-    def find(self, connection: Connection, owner_id: int, name: str) -> int | None:
-        """Return the id of a name that exists in the owner, else None."""
-        key = (owner_id, name)
-        if key in self.known:
-            return self.known[key]
+    def missing(self, connection: Connection, owner_id: int, names: Iterable[str]) -> list[str]:
+        """Return those of the names that do not exist in the owner, each once."""
+        known = self._known[owner_id]
+        if known.issuperset(names):
+            return []
+        different = dict.fromkeys(names)
+        return [name for name in different if not self._exists(connection, owner_id, name)]
+
+    def add(
+        self,
+        connection: Connection,
+        owner_id: int,
+        name: str,
+        **more: str,
+    ) -> None:
+        """Make a name that is new, with the values of more columns."""
+        row = {"owner_id": owner_id, "name": name, **more}
+        marks = ",".join("?" * len(row))
+        connection.execute(
+            f"INSERT INTO {self._table} ({','.join(row)}) VALUES ({marks})",  # noqa: S608
+            tuple(row.values()),
+        )
+        self._keep(owner_id, name)
+
+    def _exists(self, connection: Connection, owner_id: int, name: str) -> bool:
+        if name in self._known[owner_id]:
+            return True
         row = connection.execute(
-            f"SELECT id FROM {self._table}"  # noqa: S608  (the table's name is ours)
-            " WHERE owner_id IN (0, ?) AND name = ? ORDER BY owner_id LIMIT 1",
-            key,
+            f"SELECT 1 FROM {self._table}"  # noqa: S608  (the table's name is ours)
+            " WHERE owner_id IN (0, ?) AND name = ?",
+            (owner_id, name),
         ).fetchone()
         if row is None:
-            return None
-        self._keep(key, row[0])
-        return int(row[0])
+            return False
+        self._keep(owner_id, name)
+        return True
 
-    def tag(self, connection: Connection, owner_id: int, name: str) -> int:
-        """Return the id of a tag, which is made if it is new."""
-        found = self.find(connection, owner_id, name)
-        if found is not None:
-            return found
-        cursor = connection.execute(
-            "INSERT INTO tag (owner_id, name) VALUES (?, ?)", (owner_id, name)
-        )
-        self._keep((owner_id, name), cursor.lastrowid or 0)
-        return cursor.lastrowid or 0
-
-    def label(
-        self, connection: Connection, owner_id: int, name: str, description: str, color: str
-    ) -> int:
-        """Make a label that is new, and return its id."""
-        cursor = connection.execute(
-            "INSERT INTO label (owner_id, name, description, color) VALUES (?, ?, ?, ?)",
-            (owner_id, name, description, color),
-        )
-        self._keep((owner_id, name), cursor.lastrowid or 0)
-        return cursor.lastrowid or 0
-
-    def _keep(self, key: tuple[int, str], name_id: int) -> None:
-        if len(self.known) >= _CACHED_NAMES:
-            self.known.clear()
-        self.known[key] = name_id
+    def _keep(self, owner_id: int, name: str) -> None:
+        known = self._known[owner_id]
+        if len(known) >= _CACHED_NAMES:
+            known.clear()
+        known.add(name)

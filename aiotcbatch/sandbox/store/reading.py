@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from aiotcbatch.sandbox.store.entities import bulk_select
+from aiotcbatch.sandbox.store.entities import Occurrence, bulk_select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from aiotcbatch.sandbox.store.database import Connection
 
@@ -41,6 +41,20 @@ class StoredAttribute:
     source: str | None
     labels: tuple[str, ...]
     date_added: float
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> Self:
+        """Read what stands in the column ``attributes``."""
+        return cls(
+            id=stored["id"],
+            type=stored["type"],
+            value=stored["value"],
+            displayed=stored.get("displayed", False),
+            pinned=stored.get("pinned", False),
+            source=stored.get("source"),
+            labels=tuple(stored.get("labels", ())),
+            date_added=stored["date_added"],
+        )
 
 
 @dataclass(slots=True)
@@ -86,7 +100,7 @@ class Entity:
     attributes: list[StoredAttribute] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
-    occurrences: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
+    occurrences: list[Occurrence] = field(default_factory=list)
     associated_groups: list[int] = field(default_factory=list)
     associated_indicators: list[int] = field(default_factory=list)
     associations: list[tuple[int, str]] = field(default_factory=list)
@@ -168,47 +182,31 @@ def complete(
     return found
 
 
+def _column(connection: Connection, name: str, by_id: dict[int, Entity]) -> Iterator[Any]:
+    """Yield entities with what a column of JSON has for each."""
+    head = f"SELECT id, {name} FROM entity WHERE id"  # noqa: S608  (names are ours)
+    for entity_id, text in bulk_select(connection, head, list(by_id)):
+        yield by_id[entity_id], orjson.loads(text)
+
+
 def _attributes(connection: Connection, by_id: dict[int, Entity]) -> None:
-    head = (
-        "SELECT entity_id, id, type, value, displayed, pinned, source, labels, date_added"
-        " FROM attribute WHERE entity_id"
-    )
-    for entity_id, number, kind, value, displayed, pinned, source, labels, added in sorted(
-        bulk_select(connection, head, list(by_id)), key=lambda row: row[1]
-    ):
-        by_id[entity_id].attributes.append(
-            StoredAttribute(
-                number,
-                kind,
-                value,
-                bool(displayed),
-                bool(pinned),
-                source,
-                tuple(orjson.loads(labels)) if labels else (),
-                added,
-            )
-        )
+    for entity, found in _column(connection, "attributes", by_id):
+        entity.attributes = [StoredAttribute.of(one) for one in found]
 
 
 def _tags(connection: Connection, by_id: dict[int, Entity]) -> None:
-    head = "SELECT x.entity_id, n.name FROM entity_tag x JOIN tag n ON n.id = x.tag_id"
-    rows = bulk_select(connection, f"{head} WHERE x.entity_id", list(by_id))
-    for entity_id, name in sorted(rows):
-        by_id[entity_id].tags.append(name)
+    for entity, found in _column(connection, "tags", by_id):
+        entity.tags = sorted(found)
 
 
 def _labels(connection: Connection, by_id: dict[int, Entity]) -> None:
-    head = "SELECT x.entity_id, n.name FROM entity_label x JOIN label n ON n.id = x.label_id"
-    rows = bulk_select(connection, f"{head} WHERE x.entity_id", list(by_id))
-    for entity_id, name in sorted(rows):
-        by_id[entity_id].labels.append(name)
+    for entity, found in _column(connection, "labels", by_id):
+        entity.labels = sorted(found)
 
 
 def _occurrences(connection: Connection, by_id: dict[int, Entity]) -> None:
-    head = "SELECT entity_id, id, file_name, path, date FROM file_occurrence WHERE entity_id"
-    rows = bulk_select(connection, head, list(by_id))
-    for entity_id, _, file_name, path, date in sorted(rows, key=lambda row: row[1]):
-        by_id[entity_id].occurrences.append((file_name, path, date))
+    for entity, found in _column(connection, "occurrences", by_id):
+        entity.occurrences = [(file_name, path, date) for file_name, path, date in found]
 
 
 def _links(connection: Connection, by_id: dict[int, Entity]) -> None:

@@ -1,6 +1,9 @@
 """
 The tables of a sandbox's database. What stands here is documented: read it with any SQLite tool.
 
+What hangs on an entity stands in its row, as JSON, so that an entity is written as one row; views
+show it as tables.
+
 Times are seconds since the epoch (REAL) where the sandbox sets them, and ISO 8601 text in UTC where
 a client sent them.
 """
@@ -10,10 +13,11 @@ from __future__ import annotations
 __all__ = ["SCHEMA", "TABLES", "VERSION"]
 
 #: Stands in ``PRAGMA user_version``; a file of another version is refused.
-VERSION = 2
+VERSION = 3
 
 SCHEMA = """
--- What must survive a restart and is no row of anything else: 'next_id', 'next_job'.
+-- What must survive a restart and is no row of anything else: 'next_entity' and
+-- 'next_attribute', the ids that are given out next.
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -78,9 +82,13 @@ CREATE TABLE entity (
     rating        REAL,
     confidence    INTEGER,
     active        INTEGER,
-    fields        TEXT NOT NULL,     -- JSON: everything else that the type has
     date_added    REAL NOT NULL,
-    last_modified REAL NOT NULL
+    last_modified REAL NOT NULL,
+    fields        TEXT NOT NULL,     -- JSON: everything else that the type has
+    tags          TEXT NOT NULL,     -- JSON array of names
+    labels        TEXT NOT NULL,     -- JSON array of names
+    attributes    TEXT NOT NULL,     -- JSON array of what the view 'attribute' shows
+    occurrences   TEXT NOT NULL      -- JSON array: file name, path and date of each
 );
 CREATE UNIQUE INDEX entity_identity ON entity (owner_id, identity);
 
@@ -92,28 +100,29 @@ CREATE TABLE file_hash (
     PRIMARY KEY (owner_id, hash)
 ) WITHOUT ROWID;
 
-CREATE TABLE file_occurrence (
-    id        INTEGER PRIMARY KEY,
-    entity_id INTEGER NOT NULL,
-    file_name TEXT,
-    path      TEXT,
-    date      TEXT
-);
-CREATE INDEX file_occurrence_entity ON file_occurrence (entity_id);
+CREATE VIEW file_occurrence AS
+SELECT
+    entity.id AS entity_id,
+    json_extract(one.value, '$[0]') AS file_name,
+    json_extract(one.value, '$[1]') AS path,
+    json_extract(one.value, '$[2]') AS date
+FROM entity, json_each(entity.occurrences) AS one;
 
-CREATE TABLE attribute (
-    id         INTEGER PRIMARY KEY,
-    entity_id  INTEGER NOT NULL,
-    type       TEXT NOT NULL,
-    value      TEXT NOT NULL,
-    displayed  INTEGER NOT NULL,
-    pinned     INTEGER NOT NULL,
-    source     TEXT,
-    labels     TEXT,                 -- JSON array of label names, NULL for none
-    date_added REAL NOT NULL
-);
-CREATE INDEX attribute_entity ON attribute (entity_id);
+-- Those that are false or NULL do not stand in the JSON.
+CREATE VIEW attribute AS
+SELECT
+    json_extract(one.value, '$.id') AS id,
+    entity.id AS entity_id,
+    json_extract(one.value, '$.type') AS type,
+    json_extract(one.value, '$.value') AS value,
+    json_extract(one.value, '$.displayed') IS 1 AS displayed,
+    json_extract(one.value, '$.pinned') IS 1 AS pinned,
+    json_extract(one.value, '$.source') AS source,
+    json_extract(one.value, '$.labels') AS labels,  -- JSON array of label names
+    json_extract(one.value, '$.date_added') AS date_added
+FROM entity, json_each(entity.attributes) AS one;
 
+-- Every tag that was ever on an entity of its owner.
 CREATE TABLE tag (
     id       INTEGER PRIMARY KEY,
     owner_id INTEGER NOT NULL,
@@ -121,11 +130,10 @@ CREATE TABLE tag (
     UNIQUE (owner_id, name)
 );
 
-CREATE TABLE entity_tag (
-    entity_id INTEGER NOT NULL,
-    tag_id    INTEGER NOT NULL,
-    PRIMARY KEY (entity_id, tag_id)
-) WITHOUT ROWID;
+CREATE VIEW entity_tag AS
+SELECT entity.id AS entity_id, tag.id AS tag_id
+FROM entity, json_each(entity.tags) AS one
+JOIN tag ON tag.owner_id = entity.owner_id AND tag.name = one.value;
 
 -- Security labels. Those that every owner has belong to owner 0.
 CREATE TABLE label (
@@ -137,11 +145,13 @@ CREATE TABLE label (
     UNIQUE (owner_id, name)
 );
 
-CREATE TABLE entity_label (
-    entity_id INTEGER NOT NULL,
-    label_id  INTEGER NOT NULL,
-    PRIMARY KEY (entity_id, label_id)
-) WITHOUT ROWID;
+CREATE VIEW entity_label AS
+SELECT entity.id AS entity_id, (
+    SELECT label.id FROM label
+    WHERE label.owner_id IN (0, entity.owner_id) AND label.name = one.value
+    ORDER BY label.owner_id LIMIT 1
+) AS label_id
+FROM entity, json_each(entity.labels) AS one;
 
 -- Links between two entities; the lower id stands first. 'type' is '' unless both are indicators.
 CREATE TABLE association (
@@ -167,12 +177,8 @@ CREATE TABLE content (
 TABLES = (
     "content",
     "association",
-    "entity_label",
     "label",
-    "entity_tag",
     "tag",
-    "attribute",
-    "file_occurrence",
     "file_hash",
     "entity",
     "job_error",

@@ -40,7 +40,9 @@ class Store:
         self.owners: dict[str, tuple[int, str]] = {}
         self._first_owners = tuple(owners)
         self._first_labels = tuple(labels)
-        self._next_id = 1
+        #: The ids of entities and of attributes that are given out next.
+        self.next_entity = 1
+        self.next_attribute = 1
 
     def open(self) -> None:
         """Open the database and add what is to exist and does not."""
@@ -72,15 +74,14 @@ class Store:
         self.labels.forget()
         rows = connection.execute("SELECT name, id, type FROM owner ORDER BY id")
         self.owners = {name: (owner_id, kind) for name, owner_id, kind in rows}
-        row = connection.execute("SELECT value FROM meta WHERE name = 'next_id'").fetchone()
-        self._next_id = 1 if row is None else row[0]
+        counted = dict(connection.execute("SELECT name, value FROM meta"))
+        self.next_entity = counted.get("next_entity", 1)
+        self.next_attribute = counted.get("next_attribute", 1)
 
-    def take_ids(self, connection: Connection, number: int) -> int:
-        """Reserve so many entity ids and return the first."""
-        first = self._next_id
-        self._next_id += number
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('next_id', ?)", (self._next_id,))
-        return first
+    def save_numbers(self, connection: Connection) -> None:
+        """Write down what was given out, in the transaction in which it was."""
+        rows = [("next_entity", self.next_entity), ("next_attribute", self.next_attribute)]
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
     def empty(self, connection: Connection) -> None:
         """Forget everything and begin anew."""
