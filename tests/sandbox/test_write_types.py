@@ -219,6 +219,20 @@ async def test_labels_are_made_once(call):
     assert elsewhere["errorCount"] == 1
 
 
+async def test_labels_of_attributes_are_made_likewise(call):
+    """One that is new and comes without all that it needs is left out, as of an entity."""
+    new = {"name": "Mine", "description": "of mine", "color": "FF0000"}
+    sent = attributes(("Description", "a"), securityLabel=[new, {"name": "Unknown"}])
+    job_id, status = await call.job({"group": [group(attribute=sent)]})
+    _, then = await call.job({"group": [group(xid="x-2", securityLabel=[{"name": "Mine"}])]})
+    (error,) = await call.results(job_id)
+
+    assert (status["errorCount"], then["errorCount"]) == (1, 0)
+    assert "Unknown does not exist and requires a description" in str(error)
+    first, _ = call.sandbox.entities()
+    assert [one.labels for one in first.attributes] == [("Mine",)]
+
+
 async def test_fields_of_the_types(call):
     """Type-specific fields come back by the names of the API, in one stored form."""
     await call.job(

@@ -67,6 +67,11 @@ def tags(entity: Incoming, value: Any, _: Catalog) -> None:
 
 def labels(entity: Incoming, value: Any, _: Catalog) -> None:
     """Read the security labels of an entity; whether they exist is looked up later."""
+    entity.labels = tuple(_label_names(entity, value))
+
+
+def _label_names(entity: Incoming, value: Any) -> list[str]:
+    """Read the labels of an entity or of an attribute, and note what makes those that are new."""
     names: list[str] = []
     for element in value if type(value) is list else _objects(value):
         if type(element) is not dict:
@@ -83,7 +88,7 @@ def labels(entity: Incoming, value: Any, _: Catalog) -> None:
             if description and color:
                 made = entity.made_labels = entity.made_labels or {}
                 made[name] = (description, color)
-    entity.labels = tuple(names)
+    return names
 
 
 def attributes(entity: Incoming, value: Any, catalog: Catalog) -> None:
@@ -109,11 +114,11 @@ def attributes(entity: Incoming, value: Any, catalog: Catalog) -> None:
                 continue
         attribute = {"type": name, "value": text}
         if len(element) > 2:  # noqa: PLR2004  (more than type and value)
-            _add_details(attribute, get)
+            _add_details(entity, attribute, get)
         kept.append(attribute)
 
 
-def _add_details(attribute: dict[str, Any], get: Callable[[str], Any]) -> None:
+def _add_details(entity: Incoming, attribute: dict[str, Any], get: Callable[[str], Any]) -> None:
     """Read what few attributes have; what is false or absent is not stored."""
     shown, pinned = get("displayed"), get("pinned")
     source, marked = get("source"), get("securityLabel")
@@ -123,9 +128,8 @@ def _add_details(attribute: dict[str, Any], get: Callable[[str], Any]) -> None:
         attribute["pinned"] = True
     if source is not None and (text := _text(source)):
         attribute["source"] = text
-    if marked:
-        names = [_text(element.get("name")) for element in _objects(marked)]
-        attribute["labels"] = [name for name in names if name]
+    if marked and (names := _label_names(entity, marked)):
+        attribute["labels"] = names
 
 
 def shorthand(entity: Incoming, name: str, value: Any, catalog: Catalog) -> None:

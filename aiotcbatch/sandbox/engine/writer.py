@@ -119,7 +119,7 @@ class Writer:
             fields,
             self._tags(plan, entity.tags, stored),
             self._labels(plan, entity, stored),
-            self._attributes(entity.attributes, stored, now),
+            self._attributes(plan, entity, stored, now),
             occurrences,
         )
 
@@ -164,8 +164,8 @@ class Writer:
                 )
         return tuple(name for name in sent if name not in lost)
 
-    def _attributes(self, sent: list[dict[str, Any]] | None, stored: Stored, now: float) -> str:
-        mode = self._config.attributes
+    def _attributes(self, plan: Plan, entity: Incoming, stored: Stored, now: float) -> str:
+        sent, mode = entity.attributes, self._config.attributes
         if not sent:
             return self._without(mode, sent)
         if mode == "Static":
@@ -176,6 +176,8 @@ class Writer:
             one["id"] = number
             one["date_added"] = now
             number += 1
+            if "labels" in one:
+                one["labels"] = self._existing(plan, entity, tuple(one["labels"]))
         if mode == "Append":
             sent = stored.attributes + sent
         elif mode == "Singleton":
