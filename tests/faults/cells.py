@@ -152,8 +152,8 @@ class Place:
         return self.sandbox.auth
 
     async def _token(self) -> str:
-        gate = self.sandbox.instance.gate
-        self.tokens.append(gate.issue(gate.users[0], len(self.tokens)))
+        gate, now = self.sandbox.instance.gate, self.sandbox.instance.clock.time()
+        self.tokens.append(gate.issue(gate.users[0], now))
         return self.tokens[-1]
 
     async def aclose(self) -> None:
