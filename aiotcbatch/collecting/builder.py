@@ -373,7 +373,7 @@ class Builder:
         elif fields:
             raise ValidationError("fields", fields, "either an association or keywords, not both")
         elif not isinstance(association, Association):
-            association = Association.from_dict(association)
+            association = Association.from_dict(raw.mapping(association, "association"))
         self._link(association, encoded_source(source))
         return association
 
@@ -401,13 +401,15 @@ class Builder:
             items: The dicts, from an iterable or an async iterable.
             source: Called with the number of each, from 0 on, and the dict; gives its source, as
                 for `add_group`.
-            on_refused: Called with each dict that cannot be right and what is wrong with it, which
-                is then left out. Without it the first one is raised.
+            on_refused: Called with each item that cannot be right and what is wrong with it, which
+                is then left out; the ``about`` of the error begins with ``item`` and its number.
+                It is a plain function. Without it the first one is raised.
 
         Returns:
             How many were added.
 
         Raises:
+            ConfigurationError: When ``on_refused`` is a coroutine function.
             ValidationError: When one of them cannot be right; its message begins with the number
                 of the dict, and those before it are added.
         """
@@ -429,6 +431,7 @@ class Builder:
         Raises:
             ValidationError: When it cannot be right.
         """
+        item = raw.mapping(item, "item")
         if "ref_1" in item or "id_1" in item:
             return self.add_association(item, source=source)
         kind = item.get("type")

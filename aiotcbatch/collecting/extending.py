@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterable, Mapping
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aiotcbatch.errors import ValidationError
+from aiotcbatch.errors import ConfigurationError, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from aiotcbatch.collecting.builder import Builder
 
@@ -27,6 +28,11 @@ async def extend(
     on_refused: Callable[[Mapping[str, Any], ValidationError], None] | None,
 ) -> int:
     """Add dicts to a builder, as `Builder.extend` says; gives how many were added."""
+    iterable = isinstance(items, (AsyncIterable, Iterable))
+    if not iterable or isinstance(items, (Mapping, str, bytes)):
+        raise ValidationError("items", items, "an iterable or async iterable of dicts")
+    if iscoroutinefunction(on_refused) or iscoroutinefunction(type(on_refused).__call__):
+        raise ConfigurationError("on_refused", on_refused, "a plain function; it is not awaited")
     taken = _Taken(builder, source, on_refused)
     return await take_all(items, taken.take, builder.drain) - taken.refused
 
@@ -85,15 +91,16 @@ class _Taken:
         if self._source is None and self._builder.add_plain(item):
             self.number = number + 1
             return
-        source = None if self._source is None else self._source(number, item)
+        source = None
+        if self._source is not None and isinstance(item, Mapping):
+            source = self._source(number, item)
         try:
             self._builder.add(item, source=source)
         except ValidationError as error:
+            about = ", ".join(filter(None, (f"item {number}", error.about)))
+            refusal = ValidationError(error.field, error.value, error.accepted, about=about)
             if self._on_refused is None:
-                about = ", ".join(filter(None, (f"item {number}", error.about)))
-                raise ValidationError(
-                    error.field, error.value, error.accepted, about=about
-                ) from None
-            self._on_refused(item, error)
+                raise refusal from None
+            self._on_refused(item, refusal)
             self.refused += 1
         self.number = number + 1

@@ -8,6 +8,7 @@ which clients send them, and the parts of a custom indicator are set beside its 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -18,12 +19,12 @@ from aiotcbatch.entities.indicator import INDICATOR_CLASSES, CustomIndicator, Fi
 from aiotcbatch.errors import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from aiotcbatch.entities.entity import Entity, Field
     from aiotcbatch.entities.indicator import Indicator
 
-__all__ = ["WHOLE", "copied", "group", "indicator", "merge", "value_fields"]
+__all__ = ["WHOLE", "copied", "group", "indicator", "mapping", "merge", "value_fields"]
 
 #: The parts of an entity that are lists, with their own rules.
 _LISTS = frozenset(
@@ -39,7 +40,7 @@ _LISTS = frozenset(
 )
 _IDENTITY = frozenset({"type", "xid", "name", "summary"})
 #: Wire fields that are known beside those of the entity's class.
-_KNOWN = _LISTS | _IDENTITY | {"fileAction", "value1", "value2", "value3"}
+_KNOWN = _LISTS | _IDENTITY | {"fileAction", "fileContent", "value1", "value2", "value3"}
 #: Types whose parts TcEx does not set beside the summary.
 WHOLE = frozenset({"Address", "EmailAddress", "File", "Host", "URL"})
 
@@ -54,7 +55,7 @@ def group(given: Mapping[str, Any], *, validate: bool = True) -> tuple[dict[str,
     Raises:
         ValidationError: When a field is missing or cannot be right.
     """
-    data = dict(_mapping(given, "group"))
+    data = dict(mapping(given, "group"))
     xid = _xid(data)
     about = f"group {xid!r}"
     cls = GROUP_CLASSES[_named(values.group_type, data.get("type"), "type", about)]
@@ -87,10 +88,13 @@ def indicator(
     Raises:
         ValidationError: When a field is missing or cannot be right.
     """
-    data = dict(_mapping(given, "indicator"))
+    data = dict(mapping(given, "indicator"))
     xid = _xid(data)
     about = f"indicator {xid!r}"
-    kind = data["type"] = _named(lambda name, _: type_of(name), data.get("type"), "type", about)
+    try:
+        kind = data["type"] = type_of(data.get("type"))  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ValidationError("type", error.value, error.accepted, about=about) from None
     cls = INDICATOR_CLASSES.get(kind, CustomIndicator)
     _summarise(data, cls, about, validate=validate)
     for name, wire in (("size", "intValue1"), ("dnsActive", "flag1"), ("whoisActive", "flag2")):
@@ -165,13 +169,16 @@ def _refuse_near_miss(key: str, fields: Mapping[str, Field[Any, Any]], about: st
         )
 
 
-def _mapping(given: object, kind: str) -> Mapping[str, Any]:
-    if isinstance(given, dict):
+def mapping(given: object, field: str) -> Mapping[str, Any]:
+    """
+    Give what is a dict, or can be read like one.
+
+    Raises:
+        ValidationError: When it is anything else.
+    """
+    if isinstance(given, (dict, Mapping)):
         return given
-    try:
-        return dict(given)  # type: ignore[call-overload,no-any-return]
-    except (TypeError, ValueError):
-        raise ValidationError(kind, given, "a dict with wire names") from None
+    raise ValidationError(field, given, "a dict with wire names")
 
 
 def _xid(data: Mapping[str, Any]) -> str:
@@ -209,8 +216,18 @@ def copied(data: Mapping[str, Any]) -> dict[str, Any]:
         copy: dict[str, Any] = orjson.loads(orjson.dumps(data))
     except (TypeError, orjson.JSONEncodeError) as error:
         about = f"{data['type']} {data['xid']!r}"
-        raise ValidationError("data", data, f"what JSON can hold ({error})", about=about) from None
+        field = next((key for key in data if not _is_json(data[key])), "data")
+        accepted = f"what JSON can hold ({error})"
+        raise ValidationError(field, data.get(field, data), accepted, about=about) from None
     return copy
+
+
+def _is_json(value: object) -> bool:
+    try:
+        orjson.dumps(value)
+    except (TypeError, orjson.JSONEncodeError):
+        return False
+    return True
 
 
 def _check_attributes(items: list[Any], about: str) -> None:

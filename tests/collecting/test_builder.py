@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import orjson
@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.entities.indicator import CustomIndicator, File
 from aiotcbatch.entities.metadata import Association
-from aiotcbatch.errors import SealedError, UsageError, ValidationError
+from aiotcbatch.errors import ConfigurationError, SealedError, UsageError, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -526,7 +529,7 @@ class TestInterface3:
         [
             ({"xid": None}, "xid"),
             ({"xid": True}, "xid"),
-            ({"type": "Adress"}, "indicator_type"),
+            ({"type": "Adress"}, "type"),
             ({"summary": "300.1.1.1"}, "summary"),
             ({"summary": None}, "summary"),
             ({"rating": 6}, "rating"),
@@ -539,7 +542,7 @@ class TestInterface3:
             ({"associatedGroups": [{"xid": "g"}]}, "groupXid"),
             ({"atribute": []}, "key"),
             ({"lastModified": "never"}, "lastModified"),
-            ({"extra": object()}, "data"),
+            ({"extra": object()}, "extra"),
         ],
     )
     def test_what_is_wrong_is_named(
@@ -772,6 +775,89 @@ class TestExtend:
         )
 
         assert (added, len(builder), refused) == (2, 2, [("b", "a b")])
+
+    @pytest.mark.parametrize("item", [None, 5, "text", b"text", ["a", "list"], [("type", "Host")]])
+    @pytest.mark.parametrize("source", [None, lambda _, item: item["line"]])
+    async def test_what_is_no_dict_is_left_out_like_any_other(
+        self, item: Any, source: Callable[[int, Any], Any] | None
+    ) -> None:
+        """It is told with its number, and the feed goes on."""
+        builder, refused = TypedBuilder(), []
+        items = [{**self.ITEMS[0], "line": 1}, item, {**self.ITEMS[2], "line": 3}]
+
+        added = await builder.extend(
+            items, source=source, on_refused=lambda *told: refused.append(told)
+        )
+
+        ((told, error),) = refused
+        assert (added, len(builder), told) == (2, 2, item)
+        assert (error.about, error.field, error.value) == ("item 1", "item", item)
+        assert error.accepted == "a dict with wire names"
+        with pytest.raises(ValidationError, match=r"^item 1: item is .*a dict with wire names"):
+            await TypedBuilder().extend(items, source=source)
+
+    async def test_who_is_told_can_find_it_by_its_number(self) -> None:
+        """Also where it has no xid by which it could be found."""
+        about: list[str] = []
+
+        await TypedBuilder().extend(
+            [*self.ITEMS, {"type": "Host", "summary": "d.example"}],
+            on_refused=lambda _, error: about.append(error.about),
+        )
+
+        assert about == ["item 1, indicator 'b'", "item 3"]
+
+    @pytest.mark.parametrize("items", [ITEMS[0], "text", b"text", 5, None])
+    async def test_a_forgotten_list_is_refused(self, items: Any) -> None:
+        """The keys of a dict are no items."""
+        with pytest.raises(ValidationError, match="accepted is an iterable or async iterable"):
+            await TypedBuilder().extend(items)
+
+    async def test_a_coroutine_function_is_not_told(self) -> None:
+        """Nobody would await it, so that what it is told would be lost."""
+
+        async def on_refused(item: Any, error: ValidationError) -> None: ...
+
+        class Listener:
+            async def __call__(self, item: Any, error: ValidationError) -> None: ...
+
+        for told in (on_refused, Listener()):
+            with pytest.raises(ConfigurationError, match=r"on_refused is .* a plain function"):
+                await TypedBuilder().extend([], on_refused=told)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [5, "text", b"text", [], ["l"]])
+def test_what_is_no_dict_is_refused(given: Any) -> None:
+    """Whichever method it is given to."""
+    builder = TypedBuilder()
+
+    for add in (builder.add, builder.add_group, builder.add_indicator, builder.add_association):
+        with pytest.raises(ValidationError, match="accepted is a dict with wire names"):
+            add(given)
+
+
+@pytest.mark.parametrize("named", [{}, {"type": None}])
+def test_a_dict_without_a_type_is_refused_by_that_field(named: dict[str, Any]) -> None:
+    """It has the name that it has in the dict."""
+    with pytest.raises(ValidationError, match=r"^indicator 'a': type is None"):
+        TypedBuilder().add({"summary": "a.example", "xid": "a", **named})
+
+
+@pytest.mark.parametrize("key", ["file_content", "filecontent", "fileContents"])
+def test_a_slip_of_file_content_is_refused_by_its_name(key: str) -> None:
+    """It is a field like any other to who writes it."""
+    item = {"type": "Document", "name": "a", "fileName": "a.txt", "xid": "a", key: b"x"}
+
+    with pytest.raises(ValidationError, match=f"key is '{key}'.* such as 'fileContent'"):
+        TypedBuilder().add(item)
+
+
+def test_what_json_cannot_hold_is_refused_by_its_field() -> None:
+    """Also in a field that is not known."""
+    item = {"type": "Host", "summary": "a.example", "xid": "a", "odd": b"x"}
+
+    with pytest.raises(ValidationError, match=r"^Host 'a': odd is b'x', accepted is what JSON"):
+        TypedBuilder().add(item)
 
 
 def test_a_type_of_groups_is_no_indicator_type() -> None:
