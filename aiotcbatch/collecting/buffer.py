@@ -444,6 +444,7 @@ class Buffer:
                 self._nbytes += segment.nbytes(place - first, place - first + 1)
         segment.left = len(records)
         self._segments.append(segment)
+        self._segment_bytes += segment.memory_bytes  # its sources are there, its body is not
         self._begin_segment(first + len(segment))
 
     def begin_at(self, place: int) -> None:

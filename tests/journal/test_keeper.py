@@ -478,3 +478,20 @@ async def test_beyond_the_memory_limit_the_journal_holds_the_records(
         with pytest.raises(SealedError):
             address.tag("late")
         assert (await batch.submit()).success_count == 501
+
+
+async def test_memory_is_counted_for_what_the_journal_gives_back(
+    client: Client, path: pathlib.Path
+) -> None:
+    """Sources come back into memory, and leave it when their records are sent."""
+    with suppress(ZeroDivisionError):
+        async with client.stream(OWNER, journal=path) as stream:
+            for number in range(20):
+                stream.host(f"host-{number}.example.com", source={"line": number})
+            await stream.drain()
+            raise ZeroDivisionError
+    async with client.batch(OWNER, journal=path) as batch:
+        buffer = batch._indicators.buffer
+        assert buffer.memory_bytes == sum(len(part.sources) for part in buffer._segments) > 0
+        await batch.submit()
+        assert buffer.memory_bytes == 0
