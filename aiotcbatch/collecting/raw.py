@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from aiotcbatch.entities import summaries, values
+from aiotcbatch.entities.contents import check_content
 from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup
 from aiotcbatch.entities.indicator import INDICATOR_CLASSES, CustomIndicator, File
 from aiotcbatch.errors import ValidationError
@@ -63,6 +64,7 @@ def group(given: Mapping[str, Any], *, validate: bool = True) -> tuple[dict[str,
     content = data.pop("fileContent", None)
     if content is not None and not issubclass(cls, FileGroup):
         raise ValidationError("fileContent", content, "only on Document and Report", about=about)
+    check_content(content, "fileContent", about)
     data["name"] = _named(values.text, data.get("name"), "name", about)
     _check(data, cls.fields, about, validate=validate)
     return data, content

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["Content", "FileContent", "FileItem"]
+from aiotcbatch.errors import ValidationError
+
+__all__ = ["ACCEPTED", "Content", "FileContent", "FileItem", "check_content", "is_content"]
+
+#: What a content can be, in words.
+ACCEPTED = (
+    "bytes, str, a path, a file open in binary mode, an async iterable of bytes, or a callable"
+    " that returns one of these"
+)
 
 #: What the bytes of a file can come from; a str is the text itself, not a path.
 Content = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]
@@ -24,3 +33,25 @@ class FileItem(NamedTuple):
     type: str
     content: FileContent | None
     file_name: str | None = None
+
+
+def is_content(content: object) -> bool:
+    """Say whether it is a content by itself, not a callable that returns one."""
+    in_memory = isinstance(content, bytes | bytearray | memoryview | str)
+    return in_memory or isinstance(content, os.PathLike | AsyncIterable) or hasattr(content, "read")
+
+
+def check_content(content: object, field: str, about: str = "") -> None:
+    """
+    Refuse what no file can come from; None is no file.
+
+    Raises:
+        ValidationError: When it is none of what is accepted.
+    """
+    if content is None or is_content(content) or callable(content):
+        return
+    accepted = ACCEPTED
+    if inspect.iscoroutine(content):
+        content.close()  # it is not awaited any more, which Python would warn of
+        accepted = f"{ACCEPTED}; give the function, not its call"
+    raise ValidationError(field, content, accepted, about=about)

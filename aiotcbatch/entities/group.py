@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiotcbatch.dates import Moment
 from aiotcbatch.entities import values
+from aiotcbatch.entities.contents import check_content
 from aiotcbatch.entities.entity import Entity, Field
 from aiotcbatch.errors import UsageError, ValidationError
 
@@ -122,6 +123,7 @@ class FileGroup(Group):
     @file_content.setter
     def file_content(self, content: FileContent | None) -> None:
         self.data.get("xid")  # a sealed entity refuses here
+        check_content(content, "file_content", self._about())
         self._file_content = content
 
     @property
@@ -142,7 +144,7 @@ class FileGroup(Group):
             content: As `file_content`.
 
         Raises:
-            ValidationError: When the name is not text.
+            ValidationError: When the name is not text, or no file can come from the content.
             SealedError: When the group has been drained.
         """
         self.file_name = filename

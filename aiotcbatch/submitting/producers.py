@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import anyio
 from anyio import to_thread
 
+from aiotcbatch.entities.contents import ACCEPTED, is_content
 from aiotcbatch.errors import UsageError, ValidationError
 from aiotcbatch.transport.body import BytesBody
 
@@ -33,10 +34,6 @@ BLOCK_BYTES = 256 * 1024
 SPOOL_BYTES = 1024 * 1024
 #: Seconds to close what was opened when everything ends.
 _GRACE = 5.0
-_ACCEPTED = (
-    "bytes, str, a path, a file open in binary mode, an async iterable of bytes, or a callable"
-    " that returns one of these"
-)
 
 
 async def produce(
@@ -55,7 +52,7 @@ async def produce(
         The content, and whether it was made for this call. An open file that was made so is
         closed after its upload, as nobody else can.
     """
-    if content is None or _is_content(content) or not callable(content):
+    if content is None or is_content(content) or not callable(content):
         return cast("Content | None", content), False
     if _is_async(content):
         made = content(xid)
@@ -76,11 +73,6 @@ def is_read_once(content: FileContent | None) -> bool:
         return False
     seekable = getattr(content, "seekable", None)
     return not (callable(seekable) and not getattr(content, "closed", False) and seekable())
-
-
-def _is_content(content: object) -> bool:
-    in_memory = isinstance(content, bytes | bytearray | memoryview | str)
-    return in_memory or isinstance(content, os.PathLike | AsyncIterable) or hasattr(content, "read")
 
 
 def _is_async(function: Callable[..., object]) -> bool:
@@ -142,7 +134,7 @@ async def _open(content: object, threads: CapacityLimiter, *, owned: bool) -> tu
     if isinstance(content, AsyncIterable):
         return await _spool(aiter(content), threads), True
     if not hasattr(content, "read"):
-        raise ValidationError("file_content", content, _ACCEPTED)
+        raise ValidationError("file_content", content, ACCEPTED)
     handle = cast("IO[bytes]", content)
     try:
         file = await to_thread.run_sync(FileBody.over, handle, threads, limiter=threads)
@@ -241,9 +233,9 @@ class FileBody:
 
 def _checked(block: Any) -> bytes:
     if isinstance(block, str):
-        raise ValidationError("file_content", "a file or iterable of text", _ACCEPTED)
+        raise ValidationError("file_content", "a file or iterable of text", ACCEPTED)
     if not isinstance(block, bytes | bytearray | memoryview):
-        raise ValidationError("file_content", f"one that gives {type(block).__name__}", _ACCEPTED)
+        raise ValidationError("file_content", f"one that gives {type(block).__name__}", ACCEPTED)
     return cast("bytes", block)
 
 

@@ -852,6 +852,37 @@ def test_a_slip_of_file_content_is_refused_by_its_name(key: str) -> None:
         TypedBuilder().add(item)
 
 
+async def _fetch(xid: str) -> bytes:
+    return xid.encode()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: 42, "is 42, accepted is bytes, str, a path"),
+        (lambda: [b"a"], "accepted is bytes, str, a path"),
+        (lambda: _fetch("x"), "give the function, not its call"),
+    ],
+)
+def test_what_no_file_can_come_from_is_refused_at_the_call(
+    make: Callable[[], Any], said: str
+) -> None:
+    """Not when it is to be uploaded; nothing is added, and no coroutine is left behind."""
+    builder = TypedBuilder()
+    item = {"type": "Document", "name": "a", "fileName": "a.txt", "xid": "a"}
+
+    with pytest.raises(ValidationError, match=f"^group 'a': fileContent .*{said}"):
+        builder.add_group({**item, "fileContent": make()})
+    with pytest.raises(ValidationError, match=f"file_content .*{said}"):
+        builder.document("a", "a.txt", make(), xid="a")
+    assert len(builder) == 0
+
+    document = builder.document("a", "a.txt", b"old", xid="a")
+    with pytest.raises(ValidationError, match=f"file_content .*{said}"):
+        document.file_content = make()
+    assert document.file_content == b"old"
+
+
 def test_what_json_cannot_hold_is_refused_by_its_field() -> None:
     """Also in a field that is not known."""
     item = {"type": "Host", "summary": "a.example", "xid": "a", "odd": b"x"}
