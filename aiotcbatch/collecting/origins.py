@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from enum import IntEnum
-from functools import reduce
+from functools import partial, reduce
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,8 @@ class Source(NamedTuple):
                 async iterables. None, or a None from it, has a callable imported by its name.
 
         Returns:
-            The content; None if it cannot be had any more.
+            The content; None if it cannot be had any more. A callable that cannot be imported is
+            one that says so when it is called.
         """
         if self.origin in {Origin.BYTES, Origin.TEXT}:
             if self.kept is None:
@@ -123,13 +124,24 @@ def _name_of(content: object) -> str | None:
     return f"{module}:{qualname}" if found is content else None
 
 
-def _imported(name: str) -> FileContent | None:
+def _imported(name: str) -> FileContent:
+    """Import a callable by its name; what stands for one that is not there fails when called."""
     module, _, qualname = name.partition(":")
     try:
         found = _attribute(import_module(module), qualname)
-    except ImportError:
-        return None
-    return cast("FileContent", found) if callable(found) else None
+    except ImportError as error:
+        return partial(_fail, name, str(error))
+    if callable(found):
+        return cast("FileContent", found)
+    return partial(_fail, name, f"there is no function {qualname!r} in module {module!r}")
+
+
+def _fail(name: str, why: str, xid: str) -> NoReturn:
+    """Fail as a file does that cannot be read, so that the content stays in the journal."""
+    raise ImportError(
+        f"the content of {xid!r} comes from {name}, which cannot be imported: {why}; have it where"
+        " Python finds modules (PYTHONPATH), or give it by `contents` of the batch or stream"
+    )
 
 
 def _attribute(module: object, qualname: str) -> object:

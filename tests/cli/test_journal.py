@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -227,6 +228,37 @@ async def test_a_content_that_is_gone_is_reported(
 
     assert await resume(screen.display, Resumption(path=path)) == 1
     assert "file of 'd'" in screen.err
+    assert not await anyio.Path(path).exists()
+
+
+async def test_a_function_that_cannot_be_imported_is_kept(
+    sandbox: Sandbox,
+    screen: _Screen,
+    path: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its file stays in the journal, and goes up once the module is where it can be found."""
+    module = types.ModuleType("contents_of_ours")
+    exec("def content(xid): return xid.encode()", vars(module))  # noqa: S102 (its own module)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    async with Client.from_env() as client, client.batch("MyOrg", journal=path) as batch:
+        batch.document("D", "d.txt", module.content, xid="d")
+        await batch.drain()
+
+    monkeypatch.delitem(sys.modules, module.__name__)
+    for _ in range(2):
+        with pytest.raises(FileUploadError, match="contents_of_ours:content, which cannot be"):
+            await resume(screen.display, Resumption(path=path))
+    assert await anyio.Path(path).exists()
+
+    monkeypatch.setitem(sys.modules, module.__name__, types.ModuleType(module.__name__))
+    with pytest.raises(FileUploadError, match="there is no function 'content'"):
+        await resume(screen.display, Resumption(path=path))
+
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert await resume(screen.display, Resumption(path=path)) == 0
+    assert sandbox.files["d"].content == b"d"
     assert not await anyio.Path(path).exists()
 
 

@@ -82,14 +82,20 @@ def test_what_ends_with_its_process_is_asked_for(module: str, content: Any, said
 
 
 def test_a_function_that_is_another_one_now(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name under which there is something else, or nothing, gives no content."""
+    """A name under which there is something else, or nothing, fails when it is called."""
     source = found(content_of)
+
+    def fails(why: str) -> None:
+        content: Any = source.content("x")
+        with pytest.raises(ImportError, match=f"'x' comes from users_module:content_of.*{why}"):
+            content("x")
+
     monkeypatch.setattr(sys.modules[module], "content_of", "no function")
-    assert source.content("x") is None
+    fails("no function 'content_of'")
     monkeypatch.delattr(sys.modules[module], "content_of")
-    assert source.content("x") is None
+    fails("no function 'content_of'")
     monkeypatch.delitem(sys.modules, module)
-    assert source.content("x") is None
+    fails("No module named")
 
 
 def test_who_is_asked_comes_first(module: str) -> None:
