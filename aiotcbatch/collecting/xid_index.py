@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ __all__ = ["SHARDS", "SHARD_MASK", "XidIndex"]
 
 SHARDS = 256
 SHARD_MASK = SHARDS - 1
+_PLACE_BITS = 48
+_PLACE_MASK = (1 << _PLACE_BITS) - 1
 #: So many entries are looked at in one go, or one shard: that takes 2 to 3 ms, as a million entries
 #: are in no cache. With 65,536 of them it took up to 60 ms.
 _SWEPT_ENTRIES = 2_048
@@ -88,11 +91,18 @@ class XidIndex:
         """
         (shard,) = self._turns(1)
         entries, self.shards[shard] = self.shards[shard], {}
-        pairs = [*zip(self._hashes[shard], self._places[shard], strict=True), *entries.items()]
-        # Of one hash the latest place comes last, as places grow.
-        pairs = sorted([pair for pair in pairs if pair[1] in alive])
-        self._hashes[shard] = array("q", [number for number, _ in pairs])
-        self._places[shard] = array("q", [place for _, place in pairs])
+        held = zip(self._hashes[shard], self._places[shard], strict=True)
+        # A number for each, not a pair: thousands of those set off the garbage collector, which
+        # then looks at all that the process holds. Of one hash the latest place comes last.
+        keys = sorted(
+            [
+                number << _PLACE_BITS | place
+                for number, place in chain(held, entries.items())
+                if place in alive
+            ]
+        )
+        self._hashes[shard] = array("q", [key >> _PLACE_BITS for key in keys])
+        self._places[shard] = array("q", [key & _PLACE_MASK for key in keys])
         self.compacted = True
         self.entries = sum(map(len, self.shards))
 
