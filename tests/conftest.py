@@ -14,6 +14,7 @@ from support.network import refuse_everything_beyond_loopback
 from support.submitting import OWNER, Place, Time, Wire
 
 import aiotcbatch
+from aiotcbatch import Client
 from aiotcbatch.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -91,9 +92,22 @@ async def leaves_no_task(leaves_no_socket: None) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    """Give a sandbox and a wire to it."""
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """Give a running sandbox with one owner."""
     async with Sandbox(owners=[OWNER]) as sandbox:
-        wire = Wire(sandbox.api_url, sandbox.auth)
-        yield Place(sandbox, wire, Time(sandbox))
-        await wire.aclose()
+        yield sandbox
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
+    """Give a client of the sandbox."""
+    async with Client(sandbox.api_url, sandbox.auth) as client:
+        yield client
+
+
+@pytest.fixture
+async def place(sandbox: Sandbox) -> AsyncIterator[Place]:
+    """Give a sandbox and a wire to it."""
+    wire = Wire(sandbox.api_url, sandbox.auth)
+    yield Place(sandbox, wire, Time(sandbox))
+    await wire.aclose()

@@ -49,13 +49,6 @@ EVENTS = [cls for cls in CLASSES if cls is not ClientEvent]
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """Give a sandbox."""
-    async with Sandbox(owners=[OWNER]) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 def told() -> list[ClientEvent]:
     """Collect events."""
     return []

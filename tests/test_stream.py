@@ -17,7 +17,6 @@ from aiotcbatch.errors import (
     UsageError,
     ValidationError,
 )
-from aiotcbatch.sandbox import Sandbox
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import JobSettings
 from aiotcbatch.submitting.pipeline import Clock
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aiotcbatch.results.status import BatchStatus
+    from aiotcbatch.sandbox import Sandbox
 
 OWNER = "MyOrg"
 
@@ -72,13 +72,6 @@ class Gate(Transport):
 
     def shut(self) -> None:
         self.open = anyio.Event()
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """Give a running sandbox with one owner."""
-    async with Sandbox(owners=[OWNER]) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

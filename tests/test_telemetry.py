@@ -81,13 +81,6 @@ def collected() -> Collected:
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """Give a sandbox."""
-    async with Sandbox(owners=[OWNER]) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 async def client(sandbox: Sandbox, collected: Collected) -> AsyncIterator[Client]:
     """Give a client that is listened to."""
     retry = RetryPolicy(sleep=Naps(), attempts=3)

@@ -14,27 +14,9 @@ from unittest.mock import ANY
 
 import pytest
 
-from aiotcbatch import Client
-from aiotcbatch.sandbox import Sandbox
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from aiotcbatch import Batch, BatchStatus
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """Start a sandbox that has what the document takes for granted."""
-    async with Sandbox(owners=["MyOrg"]) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
-    """Connect to it."""
-    async with Client(sandbox.api_url, sandbox.auth) as client:
-        yield client
+    from aiotcbatch import Batch, BatchStatus, Client
+    from aiotcbatch.sandbox import Sandbox
 
 
 @pytest.fixture

@@ -29,7 +29,6 @@ from aiotcbatch.sandbox import Reset, Sandbox, forbidden
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import AsyncIterator
 
     from aiotcbatch import Batch, Stream
 
@@ -39,20 +38,6 @@ OWNER = "MyOrg"
 def render(xid: str) -> str:
     """Make a content; the journal keeps this function by its name."""
     return f"content of {xid}"
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """Give a running sandbox with one owner."""
-    async with Sandbox(owners=[OWNER]) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
-    """Give a client of the sandbox."""
-    async with Client(sandbox.api_url, sandbox.auth) as client:
-        yield client
 
 
 @pytest.fixture
@@ -223,15 +208,20 @@ async def test_contents_that_cannot_be_kept_are_asked_for(
     assert sandbox.files["asked"].content == b"found"
 
 
-async def test_links_that_were_held_survive(
-    client: Client, sandbox: Sandbox, path: pathlib.Path
-) -> None:
-    """A link to a group that had not come is made by who goes on."""
+async def _hold_a_link(client: Client, path: pathlib.Path) -> None:
+    """Leave a link in a journal that waits for a group."""
     with pytest.raises(ZeroDivisionError):
         async with client.stream(OWNER, journal=path, linger=1000) as stream:
             stream.campaign("early", xid="early").association("late")
             await stream.drain()
             raise ZeroDivisionError
+
+
+async def test_links_that_were_held_survive(
+    client: Client, sandbox: Sandbox, path: pathlib.Path
+) -> None:
+    """A link to a group that had not come is made by who goes on."""
+    await _hold_a_link(client, path)
 
     async with client.stream(OWNER, journal=path) as stream:
         stream.adversary("late", "late")
@@ -336,11 +326,7 @@ async def test_a_batch_makes_links_that_were_held(
     client: Client, sandbox: Sandbox, path: pathlib.Path
 ) -> None:
     """It waits for no group: they go with its first submit, once, and the journal is gone."""
-    with pytest.raises(ZeroDivisionError):
-        async with client.stream(OWNER, journal=path, linger=1000) as stream:
-            stream.campaign("early", xid="early").association("late")
-            await stream.drain()
-            raise ZeroDivisionError
+    await _hold_a_link(client, path)
     async with client.batch(OWNER, journal=path) as batch:
         assert batch.association_len == 1
         batch.adversary("late", "late")

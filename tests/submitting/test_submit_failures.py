@@ -55,13 +55,6 @@ pytest_plugins = ["support.wire"]
 ONCE = RetryPolicy(attempts=1)
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """Give a sandbox."""
-    async with Sandbox(owners=[OWNER]) as sandbox:
-        yield sandbox
-
-
 async def submit_in_vain(batch: Batch, kind: type[AiotcbatchError], advice: str) -> AiotcbatchError:
     """Submit five entities and a file; check the error, and that all of them are still there."""
     fill(batch, 4)
