@@ -154,7 +154,9 @@ def cidr(value: Any, field: str) -> str:
 
 _LONGEST_NAME = 253
 #: A name in lower case; underscores, and hyphens at the ends of labels, are in real names.
-_NAME = re.compile(r"[a-z0-9_-]{1,63}+(?:\.[a-z0-9_-]{1,63}+)*+\.?+").fullmatch
+#: Not with possessive quantifiers: before 3.11.5, Python takes what they do not match
+#: (python/cpython#106052). It does not go far back, as no label holds a dot.
+_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?").fullmatch
 
 
 def host(value: Any, field: str) -> str:
