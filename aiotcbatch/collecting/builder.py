@@ -320,13 +320,8 @@ class Builder:
         shelf.buffer.note(xid, encoded)
         return opened
 
-    def add_plain(self, indicator: Mapping[str, Any]) -> bool:
-        """
-        Add an indicator as `add_indicator` does, if that can be done without opening it.
-
-        Returns:
-            False when it is to be added by `add`, which says what is wrong with it if anything is.
-        """
+    def _add_plain(self, indicator: Mapping[str, Any]) -> bool:
+        """Add an indicator that is right, of the usual kind and new; False leaves it to `add`."""
         if self._closed or not self._validate:
             return False
         data = plain(indicator, INDICATORS, "summary")
@@ -413,7 +408,7 @@ class Builder:
             ValidationError: When one of them cannot be right; its message begins with the number
                 of the dict, and those before it are added.
         """
-        return await extend(self, items, source, on_refused)
+        return await extend(self._add_plain, self.add, self.drain, items, source, on_refused)
 
     def add(
         self, item: Mapping[str, Any], *, source: Any = None

@@ -11,8 +11,6 @@ from aiotcbatch.errors import ConfigurationError, ValidationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from aiotcbatch.collecting.builder import Builder
-
 __all__ = ["extend", "take_all"]
 
 #: What was taken is drained each time that it is this many.
@@ -22,19 +20,31 @@ T = TypeVar("T")
 
 
 async def extend(
-    builder: Builder,
+    add_plain: Callable[[Mapping[str, Any]], bool],
+    add: Callable[..., object],
+    drain: Callable[[], Awaitable[None]],
     items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
     source: Callable[[int, Mapping[str, Any]], Any] | None,
     on_refused: Callable[[Mapping[str, Any], ValidationError], None] | None,
 ) -> int:
-    """Add dicts to a builder, as `Builder.extend` says; gives how many were added."""
+    """
+    Add dicts, as `Builder.extend` says; gives how many were added.
+
+    Args:
+        add_plain: Adds a dict at once that is of the usual kind, or says False.
+        add: Adds any other, with its source, or raises.
+        drain: As for `take_all`.
+        items: The dicts.
+        source: As `Builder.extend` has it.
+        on_refused: Likewise.
+    """
     iterable = isinstance(items, (AsyncIterable, Iterable))
     if not iterable or isinstance(items, (Mapping, str, bytes)):
         raise ValidationError("items", items, "an iterable or async iterable of dicts")
     if iscoroutinefunction(on_refused) or iscoroutinefunction(type(on_refused).__call__):
         raise ConfigurationError("on_refused", on_refused, "a plain function; it is not awaited")
-    taken = _Taken(builder, source, on_refused)
-    return await take_all(items, taken.take, builder.drain) - taken.refused
+    taken = _Taken(add_plain, add, source, on_refused)
+    return await take_all(items, taken.take, drain) - taken.refused
 
 
 async def take_all(
@@ -75,11 +85,13 @@ class _Taken:
 
     def __init__(
         self,
-        builder: Builder,
+        add_plain: Callable[[Mapping[str, Any]], bool],
+        add: Callable[..., object],
         source: Callable[[int, Mapping[str, Any]], Any] | None,
         on_refused: Callable[[Mapping[str, Any], ValidationError], None] | None,
     ) -> None:
-        self._builder = builder
+        self._add_plain = add_plain
+        self._add = add
         self._source = source
         self._on_refused = on_refused
         self.number = 0
@@ -88,14 +100,14 @@ class _Taken:
     def take(self, item: Mapping[str, Any]) -> None:
         """Add the next dict, or say that it cannot be right."""
         number = self.number
-        if self._source is None and self._builder.add_plain(item):
+        if self._source is None and self._add_plain(item):
             self.number = number + 1
             return
         source = None
         if self._source is not None and isinstance(item, Mapping):
             source = self._source(number, item)
         try:
-            self._builder.add(item, source=source)
+            self._add(item, source=source)
         except ValidationError as error:
             about = ", ".join(filter(None, (f"item {number}", error.about)))
             refusal = ValidationError(error.field, error.value, error.accepted, about=about)
