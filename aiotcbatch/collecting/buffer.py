@@ -29,8 +29,8 @@ __all__ = ["Buffer", "xid_of"]
 SEGMENT_BYTES = 256 * 1024
 #: What an entry of the index takes that is not compact.
 ENTRY_BYTES = 90
-#: So many entries of the index may be of records that are gone, beside half of them.
-_LEFT_ENTRIES = 8_192
+#: The index is swept when it has so many entries more than twice as many as there are records.
+_SPARE_ENTRIES = 8_192
 
 
 class Buffer:
@@ -50,11 +50,11 @@ class Buffer:
         self._nbytes = 0
         #: Bytes of the segments that are in memory.
         self._segment_bytes = 0
-        #: From here on records are not to be taken yet.
-        self._held_from: int | None = None
         #: The first places of segments, by the hashes of their keys.
         self._index = XidIndex()
         self._shards = self._index.shards
+        #: From here on records are not to be taken yet.
+        self._held_from: int | None = None
         #: The same, since the journal does not have them; None if there is no journal.
         self._kept_until: int | None = None
         #: What the journal does not have yet; None if there is no journal.
@@ -333,7 +333,7 @@ class Buffer:
 
     def _sweep(self) -> bool:
         """Forget a bit of what the index has of segments that are gone; False if that is little."""
-        if self._index.entries > 2 * self.count + _LEFT_ENTRIES:
+        if self._index.entries > 2 * self.count + _SPARE_ENTRIES:
             self._index.sweep(self._alive)
             return True
         empty = not self._segments and not self._records
@@ -436,12 +436,10 @@ class Buffer:
                 segment.gone.add(place - first)
                 segment.hashes.append(0)
             else:
-                number = hash(self._key_of(data))
-                segment.hashes.append(number)
-                self._shards[number & SHARD_MASK][number] = first
-                self._index.entries += 1
+                segment.hashes.append(hash(self._key_of(data)))
                 self._count += 1
                 self._nbytes += segment.nbytes(place - first, place - first + 1)
+        self._index.put(segment.hashes, first)
         segment.left = len(records)
         self._segments.append(segment)
         self._segment_bytes += segment.memory_bytes  # its sources are there, its body is not

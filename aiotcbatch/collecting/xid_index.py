@@ -16,8 +16,8 @@ SHARDS = 256
 SHARD_MASK = SHARDS - 1
 _PLACE_BITS = 48
 _PLACE_MASK = (1 << _PLACE_BITS) - 1
-#: So many entries are looked at in one go, or one shard: that takes 2 to 3 ms, as a million entries
-#: are in no cache. With 65,536 of them it took up to 60 ms.
+#: So many entries are looked at in one go, or one shard. It takes milliseconds, since of very many
+#: none is in the processor's caches.
 _SWEPT_ENTRIES = 2_048
 
 
@@ -25,10 +25,10 @@ class XidIndex:
     """
     The place of a segment by the 64-bit hash of a key in it: fast at first, compact later.
 
-    Entries are in dicts, where one takes 0.1 µs and 90 bytes, until `compact` moves them to
-    sorted arrays, where it takes 16 bytes, and a look-up 0.4 µs. Both are in shards, by the lowest
-    bits of the hash, so that nothing is so large that its growing or sorting holds the event loop
-    (43 ms for a million entries in one dict). The garbage collector looks at none of it.
+    Entries are in dicts, where one takes some 90 bytes, until `compact` moves them to sorted
+    arrays, where it takes 16, and a look-up several times as long. Both are in shards, by the
+    lowest bits of the hash, so that nothing is so large that its growing or sorting holds the
+    event loop. The garbage collector looks at none of it.
 
     Two keys with one hash (one chance in 10**7 for a million keys) share an entry, and entries of
     segments that are gone stay until they are swept: whoever asks must check what stands there.
