@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aiotcbatch.collecting import plain, raw
@@ -73,6 +73,7 @@ GROUPS = st.fixed_dictionaries(
 )
 
 
+HOST = {"type": "Host", "summary": "a.example", "xid": "x"}
 MANY = st.lists(
     st.tuples(
         INDICATORS | st.just({"type": "Adversary", "name": "name", "xid": "x"}),
@@ -262,6 +263,7 @@ class TestHandles:
 
 
 @given(MANY)
+@example([(HOST, {"tag": [{"name": name}]}, "x") for name in ("APT", "Phishing")])
 def test_many_at_once_are_what_they_are_one_by_one(
     parts: list[tuple[dict[str, Any], dict[str, Any], str]],
 ) -> None:
