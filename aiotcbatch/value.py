@@ -18,8 +18,8 @@ class Value:
 
     Its fields are the annotations of its class, as strings, and what they are given there is what
     they are if left out. Type checkers take it for a frozen dataclass. It is none, since
-    `dataclass` writes and compiles methods anew for each class: with the few dozen classes of
-    values that are made at once, that would be an eighth of ``import aiotcbatch``.
+    `dataclass` writes and compiles methods anew for each class, and as many classes as are made
+    with ``import aiotcbatch`` would make that notably slower.
     """
 
     #: The names of the fields that repr leaves out.

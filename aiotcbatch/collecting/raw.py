@@ -178,7 +178,7 @@ def mapping(given: object, field: str) -> Mapping[str, Any]:
     Raises:
         ValidationError: When it is anything else.
     """
-    if isinstance(given, (dict, Mapping)):
+    if isinstance(given, Mapping):
         return given
     raise ValidationError(field, given, "a dict with wire names")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Gate:
 
     def __init__(self, users: Iterable[User]) -> None:
         self._by_id: dict[str, User] = {}
-        self._by_token: dict[str, User] = {}
-        self._ends: dict[str, float] = {}
+        #: Whose each token is, and until when it is good.
+        self._by_token: dict[str, tuple[User, float]] = {}
         self._expired: dict[str, User] = {}
         self._issued = 0
         for user in users:
@@ -66,7 +67,6 @@ class Gate:
         """Let in these users and nobody else, with the tokens that they began with."""
         self._by_id.clear()
         self._by_token.clear()
-        self._ends.clear()
         self._expired.clear()
         self._issued = 0
         for user in users:
@@ -76,18 +76,18 @@ class Gate:
         """Let another user in; one of the same access id is replaced."""
         self._by_id[user.access_id] = user
         if user.token:
-            self._by_token[user.token] = user
+            self._by_token[user.token] = (user, math.inf)
 
     def revoke(self, token: str) -> bool:
         """Make a token expire; it can still be renewed."""
-        user = self._by_token.pop(token, None)
-        if user is not None:
-            self._expired[token] = user
-        return user is not None
+        held = self._by_token.pop(token, None)
+        if held is not None:
+            self._expired[token] = held[0]
+        return held is not None
 
     def renew(self, token: str, now: float) -> str | None:
         """Give a new token for an old one, None if it never was one."""
-        user = self._expired.pop(token, None) or self._by_token.get(token)
+        user = self._expired.pop(token, None) or self.holder(token)
         if user is None:
             return None
         self._by_token.pop(token, None)
@@ -103,13 +103,13 @@ class Gate:
         seed = f"{user.access_id}:{user.secret_key}:{self._issued}:{int(now)}"
         digest = base64.b64encode(hashlib.sha256(seed.encode()).digest()).decode()
         token = f"APIV2:{self._issued}:{int(now * 1000)}:{digest}"
-        self._by_token[token] = user
-        self._ends[token] = now + LIFETIME
+        self._by_token[token] = (user, now + LIFETIME)
         return token
 
     def holder(self, token: str) -> User | None:
         """Return whose token it is."""
-        return self._by_token.get(token)
+        held = self._by_token.get(token)
+        return None if held is None else held[0]
 
     def check(
         self,
@@ -147,13 +147,12 @@ class Gate:
         return self._signed(credentials.strip(), timestamp, target, method, now, window)
 
     def _held(self, token: str, now: float) -> User:
-        user = self._by_token.get(token)
-        if user is not None and now >= self._ends.get(token, now + 1):
+        user, end = self._by_token.get(token, (None, math.inf))
+        if now >= end:
             self.revoke(token)
-            user = None
-        if user is None:
-            raise DeniedError("Unauthorized")
-        return user
+        elif user is not None:
+            return user
+        raise DeniedError("Unauthorized")
 
     def _signed(
         self,

@@ -129,7 +129,7 @@ def _add_details(entity: Incoming, attribute: dict[str, Any], get: Callable[[str
     if source is not None and (text := _text(source)):
         attribute["source"] = text
     if marked and (names := _label_names(entity, marked)):
-        attribute["labels"] = names
+        attribute["labels"] = tuple(names)
 
 
 def shorthand(entity: Incoming, name: str, value: Any, catalog: Catalog) -> None:

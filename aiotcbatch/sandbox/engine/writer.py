@@ -177,7 +177,7 @@ class Writer:
             one["date_added"] = now
             number += 1
             if "labels" in one:
-                one["labels"] = self._existing(plan, entity, tuple(one["labels"]))
+                one["labels"] = self._existing(plan, entity, one["labels"])
         if mode == "Append":
             sent = stored.attributes + sent
         elif mode == "Singleton":
