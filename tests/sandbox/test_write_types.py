@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from aiotcbatch.sandbox import Sandbox
@@ -21,6 +23,11 @@ def attributes(*pairs, **more):
 def pairs_of(entity):
     """Return the attributes of a stored entity as pairs."""
     return [(one.type, one.value) for one in entity.attributes]
+
+
+async def _shown(call, query):
+    """Return what somebody sees who reads the database."""
+    return await call.sandbox.instance.store.database.run(lambda db: db.execute(query).fetchall())
 
 
 OLD = [("Description", "old"), ("Source", "old"), ("Description", "older")]
@@ -233,6 +240,14 @@ async def test_labels_of_attributes_are_made_likewise(call):
     assert [one.labels for one in first.attributes] == [("Mine",)]
 
 
+async def test_an_attribute_without_a_label_that_exists_has_none(call):
+    """In the view it is NULL, as where none was sent."""
+    sent = attributes(("Description", "a"), securityLabel=[{"name": "Unknown"}])
+    await call.job({"group": [group(attribute=sent)]})
+
+    assert await _shown(call, "SELECT labels FROM attribute") == [(None,)]
+
+
 async def test_fields_of_the_types(call):
     """Type-specific fields come back by the names of the API, in one stored form."""
     await call.job(
@@ -345,10 +360,7 @@ async def test_views_show_what_stands_in_rows(call):
     }
     await call.job({"indicator": [file]})
 
-    async def shown(query: str) -> list[tuple[object, ...]]:
-        run = call.sandbox.instance.store.database.run
-        return await run(lambda db: db.execute(query).fetchall())
-
+    shown = partial(_shown, call)
     stored = call.sandbox.entities()[0]
     assert await shown("SELECT * FROM attribute ORDER BY id") == [
         (1, 1, "Description", "d", 1, 1, "s", None, stored.date_added),

@@ -176,8 +176,9 @@ class Writer:
             one["id"] = number
             one["date_added"] = now
             number += 1
-            if "labels" in one:
-                one["labels"] = self._existing(plan, entity, one["labels"])
+            marked = self._existing(plan, entity, one.pop("labels", ()))
+            if marked:
+                one["labels"] = marked
         if mode == "Append":
             sent = stored.attributes + sent
         elif mode == "Singleton":
