@@ -21,10 +21,9 @@ What is promised
     The files can be read by their user only. They are deleted when nothing is left to do.
 
 What it costs
-    One fsync a step, about as long as the disk takes for that (0.05 ms on a server's, 4 ms on a
-    slow one), whatever the number of entities; steps that are awaited together share one. On
-    top of it 2 to 4 microseconds for each entity of 400 bytes. So drain some hundred entities at
-    a time, not each by itself.
+    One fsync a step, about as long as the disk takes for that, whatever the number of entities;
+    steps that are awaited together share one. So drain some hundred entities at a time, not each
+    by itself.
 
     Disk: the entities that are not done, twice over while they are in the log. Memory: 4 bytes
     for each entity when it is loaded; the entities themselves stay on disk.
