@@ -264,6 +264,15 @@ class TestHandles:
 
 @given(MANY)
 @example([(HOST, {"tag": [{"name": name}]}, "x") for name in ("APT", "Phishing")])
+@example(
+    [
+        (
+            {"type": "Adversary", "name": "name", "xid": "x"},
+            {"associatedGroupXid": [{"groupXid": "g"}]},
+            "x",
+        )
+    ]
+)
 def test_many_at_once_are_what_they_are_one_by_one(
     parts: list[tuple[dict[str, Any], dict[str, Any], str]],
 ) -> None:
