@@ -73,25 +73,24 @@ class Buffer:
         """Begin the segment that fills; what it is made of is at hand for `add`."""
         self._filling = Segment(first)
         self._first = first
-        self._records = self._filling.records
+        self._growing = self._filling.growing
+        self._starts = self._filling.starts
         self._hashes = self._filling.hashes
-        #: Bytes of its records.
-        self._filling_bytes = 0
 
     @property
     def count(self) -> int:
         """Records that are there."""
-        return self._count + len(self._records)
+        return self._count + len(self._hashes)
 
     @property
     def nbytes(self) -> int:
         """Their bytes, with a comma after each."""
-        return self._nbytes + self._filling_bytes + len(self._records)
+        return self._nbytes + len(self._growing)
 
     @property
     def memory_bytes(self) -> int:
         """Bytes that are held in memory, records and what is taken of their segments."""
-        return self._segment_bytes + self._filling_bytes + len(self._records)
+        return self._segment_bytes + len(self._growing)
 
     @property
     def index_bytes(self) -> int:
@@ -100,7 +99,7 @@ class Buffer:
 
     @property
     def _next_place(self) -> int:
-        return self._first + len(self._records)
+        return self._first + len(self._hashes)
 
     @property
     def _end(self) -> int:
@@ -187,11 +186,13 @@ class Buffer:
         number = hash(key)
         self._shards[number & SHARD_MASK][number] = self._first
         self._hashes.append(number)
-        self._records.append(record)
-        self._filling_bytes += len(record)
+        growing = self._growing
+        growing += record
+        growing += b","
+        self._starts.append(len(growing))
         if refers:
             self._filling.refers = True
-        if self._filling_bytes >= SEGMENT_BYTES:
+        if len(growing) >= SEGMENT_BYTES:
             self._close_segment()
 
     def add_all(self, keys: Sequence[str], records: Sequence[bytes], *, refers: bool) -> None:
@@ -203,11 +204,14 @@ class Buffer:
         for number in hashes:
             shards[number & SHARD_MASK][number] = first
         self._hashes.fromlist(hashes)
-        self._records.extend(records)
-        self._filling_bytes += sum(map(len, records))
+        growing, starts = self._growing, self._starts
+        for record in records:
+            growing += record
+            growing += b","
+            starts.append(len(growing))
         if refers:
             self._filling.refers = True
-        if self._filling_bytes >= SEGMENT_BYTES:
+        if len(growing) >= SEGMENT_BYTES:
             self._close_segment()
 
     def note(self, key: Any, source: bytes | None) -> None:
@@ -217,7 +221,7 @@ class Buffer:
 
     def _attach(self, keys: Sequence[Any]) -> None:
         """Give records that are put in next the sources that wait for them."""
-        for at, key in enumerate(keys, len(self._records)):
+        for at, key in enumerate(keys, len(self._hashes)):
             source = self.sources.pop(key, None)
             if source is not None:
                 if self._filling.sourced is None:
@@ -237,11 +241,13 @@ class Buffer:
         # As in `add`, which is a call and a look-up more: 0.1 of 0.3 µs.
         shard[number] = self._first
         self._hashes.append(number)
-        self._records.append(record)
-        self._filling_bytes += len(record)
+        growing = self._growing
+        growing += record
+        growing += b","
+        self._starts.append(len(growing))
         if refers:
             self._filling.refers = True
-        if self._filling_bytes >= SEGMENT_BYTES:
+        if len(growing) >= SEGMENT_BYTES:
             self._close_segment()
         return True
 
@@ -270,15 +276,11 @@ class Buffer:
         source = segment.source(at)
         if source is not None:
             self.sources.setdefault(key, source)
+        segment.gone.add(at)
         if segment is self._filling:
-            # What is left of it is a comma, until the segment is sent.
-            self._filling_bytes -= len(segment.records[at])
-            segment.records[at] = b""
-            segment.gone.add(at)
             self._count -= 1
-            self._nbytes -= 1
+            self._nbytes -= segment.nbytes(at, at + 1)
         else:
-            segment.gone.add(at)
             self._forget(segment, 1, segment.nbytes(at, at + 1))
             self._sweep()
         place = segment.first + at
@@ -336,7 +338,7 @@ class Buffer:
         if self._index.entries > 2 * self.count + _SPARE_ENTRIES:
             self._index.sweep(self._alive)
             return True
-        empty = not self._segments and not self._records
+        empty = not self._segments and not self._hashes
         if empty and (self._index.entries or self._index.compacted):
             self._index = XidIndex()
             self._shards = self._index.shards
@@ -344,10 +346,10 @@ class Buffer:
 
     def _close_segment(self) -> None:
         segment = self._filling
-        if not segment.records:
+        if not segment.growing:
             return
-        self._count += len(segment.records)
-        self._nbytes += self._filling_bytes + len(segment.records)
+        self._count += len(segment)
+        self._nbytes += len(segment.growing)
         segment.close()
         self._begin_segment(segment.first + len(segment))
         if self._unkept is not None:
@@ -390,7 +392,8 @@ class Buffer:
         """Give a record a place at which it is kept, and from which it is never taken."""
         self._close_segment()
         segment = Segment(self._first)
-        segment.records.append(record)
+        segment.growing += record + b","
+        segment.starts.append(len(segment.growing))
         segment.hashes.append(0)
         # It is a link that waits for a group, or a group of a circle. Of other links it is False.
         segment.refers = True

@@ -5,8 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from itertools import accumulate, count, repeat
-from operator import add
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -69,18 +68,19 @@ class Segment:
     """
     Records joined by commas, where each begins, and which are gone.
 
-    While it fills it is a list of records, since joining them once costs half of what appending
-    each to a bytearray does.
+    While it fills, each is copied behind the others at once, and its own memory is used again
+    for the next: an encoder's buffer takes a page, and to write to page after page costs more
+    than encoding does.
     """
 
     __slots__ = (
         "body",
         "first",
         "gone",
+        "growing",
         "hashes",
         "kept",
         "left",
-        "records",
         "refers",
         "sourced",
         "sources",
@@ -91,7 +91,8 @@ class Segment:
     def __init__(self, first: int) -> None:
         #: The place of the first record; the others follow.
         self.first = first
-        self.records: list[bytes] = []
+        #: While it fills, its records, a comma after each.
+        self.growing = bytearray()
         #: Of the keys, in the order of the records.
         self.hashes: array[int] = array("q")
         #: Whether a record may point to groups.
@@ -105,24 +106,21 @@ class Segment:
         #: What stands for the body in the journal.
         self.kept: StoredSlice | None = None
         #: Record i is ``body[starts[i] : starts[i + 1] - 1]``.
-        self.starts: array[int] = array("I")
+        self.starts: array[int] = array("I", (0,))
         #: The encoded sources of records that have one, while it fills.
         self.sourced: dict[int, bytes] | None = None
         #: One for each record, joined by commas, if any has one.
         self.sources: Piece = NONE
 
     def close(self) -> None:
-        """Join the records; those that are gone leave a comma, which is never sent."""
-        records = self.records
-        self.body = memoryview(b",".join(records))
-        # Where the records end if there were no commas, and how many commas are before that.
-        self.starts = array("I", map(add, accumulate(map(len, records), initial=0), count()))
-        self.left = len(records) - len(self.gone)
+        """Take no more records; those that are gone stay, and are never sent."""
+        self.body = memoryview(bytes(memoryview(self.growing)[:-1]))
+        self.growing = bytearray()
+        self.left = len(self) - len(self.gone)
         if self.sourced:
             given = self.sourced
             self.sources = memoryview(b",".join(given.get(at, b"null") for at in range(len(self))))
             self.sourced = None
-        self.records = []
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -148,8 +146,10 @@ class Segment:
                 yield at
 
     def record(self, at: int) -> bytes | memoryview:
-        """Give one record, whether it is joined with the others or not."""
-        return self.records[at] if self.records else loaded(self.slice(at, at + 1))
+        """Give one record, whether the segment still fills or not."""
+        if self.growing:
+            return bytes(self.growing[self.starts[at] : self.starts[at + 1] - 1])
+        return loaded(self.slice(at, at + 1))
 
     def source(self, at: int) -> bytes | None:
         """Give the encoded source of a record, None if it has none."""
