@@ -7,6 +7,7 @@ of segments, and the slices are what is sent, as often as need be.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from aiotcbatch.collecting.segments import Cut, Segment
 from aiotcbatch.collecting.xid_index import SHARD_MASK, SHARDS, XidIndex
 
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Callable, Sequence
 
     from aiotcbatch.collecting.segments import Piece
@@ -203,7 +203,7 @@ class Buffer:
         hashes = [*map(hash, keys)]
         for number in hashes:
             shards[number & SHARD_MASK][number] = first
-        self._hashes.fromlist(hashes)
+        self._hashes.extend(hashes)
         growing, starts = self._growing, self._starts
         for record in records:
             growing += record
@@ -433,6 +433,7 @@ class Buffer:
         segment.starts, segment.body, segment.kept = starts, body, body
         segment.sources = sources
         segment.refers = refers
+        segment.hashes = array("q")
         for place in range(first, first + len(starts) - 1):
             data = records.get(place)
             if data is None:

@@ -48,9 +48,6 @@ N = TypeVar("N", bound=Indicator)
 
 new = object.__new__
 
-#: The classes of what is returned for indicators that are encoded at once.
-_HANDLES: dict[str, Any] = {kind: cls.ENCODED for kind, cls in INDICATOR_CLASSES.items()}
-
 
 class Builder:
     """
@@ -264,15 +261,11 @@ class Builder:
         data = plain(group, GROUPS, "name") if self._validate else None
         if data is None:
             data, content = raw.group(group, validate=self._validate)
-        xid = data["xid"]
-        if source is None and content is None and shelf.put(xid, data):
-            handle: Group = new(GROUP_CLASSES[data["type"]].ENCODED)
-            handle.xid = xid
-            handle.term = shelf.term
+        if source is None and content is None and (handle := shelf.put(data)) is not None:
             return handle
         encoded = encoded_source(source)
         opened = self._open_group(data, content)
-        shelf.buffer.note(xid, encoded)
+        shelf.buffer.note(data["xid"], encoded)
         return opened
 
     def _open_group(self, data: dict[str, Any], content: Any) -> Group:
@@ -309,15 +302,11 @@ class Builder:
         data = plain(indicator, INDICATORS, "summary") if self._validate else None
         if data is None:
             data = raw.indicator(indicator, self.indicator_type, validate=self._validate)
-        xid = data["xid"]
-        if source is None and shelf.put(xid, data):
-            handle: Indicator = new(_HANDLES.get(data["type"], CustomIndicator.ENCODED))
-            handle.xid = xid
-            handle.term = shelf.term
+        if source is None and (handle := shelf.put(data)) is not None:
             return handle
         encoded = encoded_source(source)
         opened = self._open_indicator(data)
-        shelf.buffer.note(xid, encoded)
+        shelf.buffer.note(data["xid"], encoded)
         return opened
 
     def _add_plain(self, indicator: Mapping[str, Any]) -> bool:
@@ -325,7 +314,7 @@ class Builder:
         if self._closed or not self._validate:
             return False
         data = plain(indicator, INDICATORS, "summary")
-        return data is not None and self._indicators.put(data["xid"], data)
+        return data is not None and self._indicators.put(data) is not None
 
     def _open_indicator(self, data: dict[str, Any]) -> Indicator:
         """Add an indicator that waits for what it is linked to, or is there already."""

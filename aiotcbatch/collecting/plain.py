@@ -28,6 +28,7 @@ __all__ = ["GROUPS", "INDICATORS", "plain"]
 _LOOKED_AT = frozenset({"type", "xid"})
 _SCORES = frozenset({"rating", "confidence"})
 _PARTS = frozenset({"attribute", "tag", "securityLabel"})
+_LINKS = frozenset({"associatedGroups", "associatedGroupXid"})
 
 #: Of each type its class, what brings its name or summary into the form of the wire, whether it
 #: has scores, and whether its summary is all of its value.
@@ -116,11 +117,11 @@ def _is_plain(key: str, value: Any, cls: type[Entity]) -> bool:
         return True
     if key in _PARTS:
         return value.__class__ is list
-    if key == "associatedGroups":
-        xids = [link if link.__class__ is str else link["groupXid"] for link in value]
+    if key in _LINKS:
+        xids = value
+        if key == "associatedGroups":  # those of an indicator may be dicts too
+            xids = [link if link.__class__ is str else link["groupXid"] for link in value]
         return value.__class__ is list and all(xid.__class__ is str and xid for xid in xids)
-    if key == "associatedGroupXid":
-        return value.__class__ is list and all(xid.__class__ is str and xid for xid in value)
     field = cls.fields.get(key)
     if field is None or field.wire != key or value is None:
         return False

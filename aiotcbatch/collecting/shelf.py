@@ -36,6 +36,11 @@ CROWD = 48
 
 E = TypeVar("E", bound=Entity)
 
+new = object.__new__
+
+#: The classes of what is returned for indicators that are encoded at once.
+_HANDLES: dict[str, Any] = {kind: cls.ENCODED for kind, cls in INDICATOR_CLASSES.items()}
+
 
 def _references(entities: dict[str, Any]) -> int:
     """Count the references to an entity, with those that going through all of them makes."""
@@ -44,6 +49,8 @@ def _references(entities: dict[str, Any]) -> int:
 
 #: The references to an entity of which nobody but its shelf knows.
 _UNHELD = _references({"": object()})
+#: Those to a handle that a shelf has and looks at: its own, and the one that looking makes.
+_UNTAKEN = 3
 
 
 class LinkRules:
@@ -143,13 +150,14 @@ class Shelf(ABC, Generic[E]):
         """Make an entity of a wire dict."""
 
     @abstractmethod
-    def put(self, xid: str, data: Mapping[str, Any]) -> bool:
+    def put(self, data: Mapping[str, Any]) -> E | None:
         """
         Encode a checked wire dict at once, without opening an entity.
 
         Returns:
-            False when the entity is to be opened after all: others are open and came before, there
-            is one of that xid, or it cannot be encoded as it is, or has to wait for another.
+            A handle to it, or None when the entity is to be opened after all: others are open and
+            came before, there is one of that xid, or it cannot be encoded as it is, or has to
+            wait for another.
         """
 
     def discard(self, xid: str) -> bool:
@@ -221,6 +229,8 @@ class IndicatorShelf(Shelf[Indicator]):
 
     def __init__(self, links: LinkRules, *, validate: bool) -> None:
         super().__init__(Buffer(xid_of), links, validate=validate)
+        #: The last handle that `put` gave out.
+        self._handle: Indicator = new(CustomIndicator.ENCODED)
 
     def settle(self) -> None:
         """
@@ -257,16 +267,25 @@ class IndicatorShelf(Shelf[Indicator]):
         """Make an indicator of a wire dict."""
         return INDICATOR_CLASSES.get(data["type"], CustomIndicator)(data, self.term)
 
-    def put(self, xid: str, data: Mapping[str, Any]) -> bool:
+    def put(self, data: Mapping[str, Any]) -> Indicator | None:
         """Encode a checked wire dict at once, as described at `Shelf.put`."""
         refers = "associatedGroups" in data
         if self.open or self.draining or (refers and self._links.indicator_waits(data)):
-            return False
+            return None
         try:
             record = encode(data)
         except TypeError:
-            return False
-        return len(record) <= self.max_record_bytes and self.buffer.add_held(xid, record, refers)
+            return None
+        xid = data["xid"]
+        if len(record) > self.max_record_bytes or not self.buffer.add_held(xid, record, refers):
+            return None
+        handle, cls = self._handle, _HANDLES.get(data["type"], CustomIndicator.ENCODED)
+        # Most feeds never keep what they get: then the same one will do for the next.
+        if handle.__class__ is not cls or getrefcount(handle) != _UNTAKEN:
+            handle = self._handle = new(cls)
+        handle.xid = xid
+        handle.term = self.term
+        return handle
 
     def _encode(self, entities: Iterable[tuple[str, Indicator]]) -> list[ValidationError]:
         errors: list[ValidationError] = []
@@ -327,7 +346,7 @@ class GroupShelf(Shelf[Group]):
             group.file_content = item.content
         return group
 
-    def put(self, xid: str, data: Mapping[str, Any]) -> bool:
+    def put(self, data: Mapping[str, Any]) -> Group | None:
         """Encode a checked wire dict at once, as described at `Shelf.put`."""
         cls = GROUP_CLASSES[data["type"]]
         if (
@@ -337,14 +356,20 @@ class GroupShelf(Shelf[Group]):
             or (self._validate and not all(data.get(wire) for wire in cls.REQUIRED))
             or self._links.group_waits(data)
         ):
-            return False
+            return None
         try:
             record = encode(data)
         except TypeError:
-            return False
-        return len(record) <= self.max_record_bytes and self.buffer.add_held_group(
-            xid, record, data.get("associatedGroupXid", ())
-        )
+            return None
+        xid, links = data["xid"], data.get("associatedGroupXid", ())
+        if len(record) > self.max_record_bytes or not self.buffer.add_held_group(
+            xid, record, links
+        ):
+            return None
+        handle: Group = new(cls.ENCODED)
+        handle.xid = xid
+        handle.term = self.term
+        return handle
 
     def _encode(self, entities: Iterable[tuple[str, Group]]) -> list[ValidationError]:
         errors = []

@@ -260,8 +260,10 @@ class Entity:
         attribute = _new(Attribute)
         attribute._data = data  # noqa: SLF001 - this is its constructor
         attribute._entity = self  # noqa: SLF001
-        if displayed:
-            attribute.displayed = displayed
+        if displayed and (
+            shown := displayed is True or self.checked(values.boolean, displayed, "displayed")
+        ):
+            data["displayed"] = shown
         if source is not None:
             attribute.source = source
         if pinned:

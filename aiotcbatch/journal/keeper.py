@@ -49,7 +49,12 @@ class Unkept:
         self._from.append((held, segments, gone))
         self.segments += [
             Segment(
-                kind, part.first, part.starts, part.stored_body, part.refers, loaded(part.sources)
+                kind,
+                part.first,
+                part.stored_starts,
+                part.stored_body,
+                part.refers,
+                loaded(part.sources),
             )
             for part in segments
         ]

@@ -220,6 +220,33 @@ class TestHandles:
         assert first.sealed
         assert second.sealed
 
+    def test_each_that_is_kept_stands_for_its_own(self) -> None:
+        """What is added next takes over the handle that nobody kept, and no other."""
+        builder = TypedBuilder()
+        kept = [
+            builder.add_indicator({"type": "Address", "summary": f"1.2.3.{n}", "xid": f"x{n}"})
+            for n in range(3)
+        ]
+        builder.add_indicator({"type": "Address", "summary": "1.2.3.8", "xid": "x8"})
+        builder.add_indicator({"type": "Address", "summary": "1.2.3.9", "xid": "x9"})
+
+        assert [handle.xid for handle in kept] == ["x0", "x1", "x2"]
+        assert [handle.summary for handle in kept] == ["1.2.3.0", "1.2.3.1", "1.2.3.2"]
+
+    async def test_what_was_changed_and_not_kept_is_sent(self) -> None:
+        """A handle that was opened is not that of the next entity, now or after drain()."""
+        builder = TypedBuilder()
+        for n in range(3):
+            given_dict = {"type": "Address", "summary": f"1.2.3.{n}", "xid": f"x{n}"}
+            builder.add_indicator(given_dict).tag(f"tag {n}")
+            await builder.drain()
+
+        chunk = builder._cut()
+
+        assert chunk is not None
+        found = {data["xid"]: data["tag"] for data in chunk.decode()["indicator"]}
+        assert found == {f"x{n}": [{"name": f"tag {n}"}] for n in range(3)}
+
     async def test_it_ends_with_drain(self) -> None:
         """After drain() the handle says so, as every other does, and reads as sealed."""
         builder = TypedBuilder()
