@@ -93,7 +93,7 @@ def _sandbox_options(function: F) -> F:
             type=click.IntRange(0, 65535),
             metavar="N",
             default=0,
-            help="Listen on this port of 127.0.0.1.  [default: a free one]",
+            help="Listen on this port.  [default: a free one]",
         ),
     ):
         function = option(function)
@@ -152,6 +152,13 @@ def demo_command(
     metavar="FILE",
     help="Write everything into this file that clients send and are answered, to replay it.",
 )
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="Listen on this address; with 0.0.0.0, as in a container, other machines reach it too.",
+)
 @_sandbox_options
 @_debug
 def sandbox_command(*, owners: tuple[str, ...], debug: bool, **sandbox: Any) -> NoReturn:
@@ -159,7 +166,7 @@ def sandbox_command(*, owners: tuple[str, ...], debug: bool, **sandbox: Any) -> 
     Run a local ThreatConnect to try things on.
 
     Prints its address and what to put into the environment, and serves until Ctrl-C. Only this
-    machine can reach it.
+    machine can reach it, unless --host says otherwise.
     """
     from aiotcbatch.cli.serve import make_sandbox, serve  # noqa: PLC0415 (as above)
 

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["Sandbox"]
 
 _LAST_PORT = 65_535
+#: Where this machine reaches what listens on all of its addresses.
+_REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 (to read only)
 
 
 class Sandbox:
@@ -67,7 +69,7 @@ class Sandbox:
         owners: The owners that exist, by name or as `Owner`.
         db: ``":memory:"``, or a file that survives restarts. Files of that name and ``.files``
             behind it belong to it.
-        host: The address to listen on.
+        host: The address to listen on; ``0.0.0.0`` and ``::`` are all that the machine has.
         port: The port, 0 for a free one.
         settings: Limits and speed; any of them can also be given by name.
         access_id: The user's access id, made up when "".
@@ -166,8 +168,9 @@ class Sandbox:
 
     @property
     def api_url(self) -> str:
-        """The base of all API paths."""
+        """The base of all API paths, as this machine reaches them."""
         host, port = self._host.address
+        host = _REACHED_AT.get(host, host)
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/api"
 
     @property

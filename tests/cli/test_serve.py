@@ -30,6 +30,18 @@ async def test_what_is_printed_is_enough_for_a_client(monkeypatch: pytest.Monkey
         assert page(sandbox) == sandbox.api_url[: -len("api")]
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+async def test_it_can_listen_on_every_address(tmp_path: Path, *, recorded: bool) -> None:
+    """With --host 0.0.0.0 what is printed is still an address that one can go to."""
+    record = str(tmp_path / "recording") if recorded else None
+    async with (
+        make_sandbox(("o",), db=None, host="0.0.0.0", record=record) as sandbox,  # noqa: S104
+        Client(sandbox.api_url, sandbox.auth) as client,
+    ):
+        assert sandbox.api_url.startswith("http://127.0.0.1:")
+        assert [owner.name for owner in await client.owners()] == ["o"]
+
+
 async def test_the_same_seed_gives_the_same_credentials() -> None:
     """With --seed, what was pasted once is right again after a restart."""
     first, second = (make_sandbox(("o",), db=None, seed=7) for _ in range(2))
