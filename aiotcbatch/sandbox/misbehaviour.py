@@ -118,6 +118,7 @@ class Status:
         content_type: What the body is said to be.
         headers: Further headers.
         read_body: Whether the request's body is read to its end first.
+        message: What is said instead of a body, in the form of v2 or of v3, whichever was asked.
     """
 
     status: int
@@ -125,6 +126,7 @@ class Status:
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     read_body: bool = True
+    message: str = ""
 
     async def apply(
         self,
@@ -137,7 +139,8 @@ class Status:
             async for _ in request.content.iter_any():
                 pass
         headers = {"Content-Type": self.content_type, **self.headers}
-        return web.Response(status=self.status, body=self.body, headers=headers)
+        body = _failure(request.path, self.message) if self.message else self.body
+        return web.Response(status=self.status, body=body, headers=headers)
 
 
 @dataclass(frozen=True)
@@ -307,23 +310,23 @@ _HINTS = ("right", "wrong", "none")
 
 
 def unauthorized(message: str = "Unauthorized") -> Status:
-    """Return a 401 in the form of v2."""
-    return Status(401, _failure(message))
+    """Return a 401."""
+    return Status(401, message=message)
 
 
 def forbidden(message: str = "Access Denied") -> Status:
-    """Return a 403 in the form of v2."""
-    return Status(403, _failure(message))
+    """Return a 403."""
+    return Status(403, message=message)
 
 
 def rate_limited(retry_after: float | str | None = 1) -> Status:
     """Return a 429, with Retry-After in seconds or as a date, or without."""
-    return Status(429, _failure("Too many requests"), headers=_retry_after(retry_after))
+    return Status(429, headers=_retry_after(retry_after), message="Too many requests")
 
 
 def internal_error(message: str = "An unknown error occurred") -> Status:
-    """Return a 500 in the form of v2."""
-    return Status(500, _failure(message))
+    """Return a 500."""
+    return Status(500, message=message)
 
 
 def bad_gateway() -> Status:
@@ -340,13 +343,15 @@ def unavailable(retry_after: float | str | None = None) -> Status:
 
 def storage_full() -> Status:
     """Return the refusal of a file for which there is no room."""
-    return Status(
-        400, _failure("There is insufficient document storage allocated to this account.")
-    )
+    message = "There is insufficient document storage allocated to this account."
+    return Status(400, message=message)
 
 
-def _failure(message: str) -> bytes:
-    return f'{{"status":"Failure","message":"{message}"}}'.encode()
+def _failure(path: str, message: str) -> bytes:
+    """Return the body that says no in the form of v2, or of v3."""
+    if "/v3/" in path:
+        return json.dumps({"status": "Error", "message": message, "errCode": "0x1001"}).encode()
+    return json.dumps({"status": "Failure", "message": message}).encode()
 
 
 def _retry_after(value: float | str | None) -> dict[str, str]:

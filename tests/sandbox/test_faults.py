@@ -68,6 +68,22 @@ async def test_other_answers(call, fault, status, content_type, retry_after):
 
 
 @pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v2/owners", {"status": "Failure", "message": 'no "more"'}),
+        ("/v3/groups", {"status": "Error", "message": 'no "more"', "errCode": "0x1001"}),
+    ],
+)
+async def test_other_answers_speak_as_what_was_asked(call, path, body):
+    """What a fault says comes in the form of v2 or of v3, quoted as JSON wants it."""
+    call.sandbox.faults.add("*", forbidden('no "more"'), times=1)
+
+    reply = await call("GET", path)
+
+    assert (reply.status, json.loads(reply.body)) == (403, body)
+
+
+@pytest.mark.parametrize(
     ("fault", "made"),
     [
         (Reset(), 0),
