@@ -114,7 +114,7 @@ class Segment:
 
     def close(self) -> None:
         """Take no more records; those that are gone stay, and are never sent."""
-        self.body = memoryview(bytes(memoryview(self.growing)[:-1]))
+        self.body = memoryview(self.growing)[:-1].toreadonly()
         self.growing = bytearray()
         # While it fills they are lists, to which appending takes a fourth of the time.
         self.hashes, self.starts = array("q", self.hashes), array("I", self.starts)
