@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from itertools import islice
 from sys import getrefcount
 from time import perf_counter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio.lowlevel
@@ -49,8 +50,9 @@ def _references(entities: dict[str, Any]) -> int:
 
 #: The references to an entity of which nobody but its shelf knows.
 _UNHELD = _references({"": object()})
-#: Those to a handle that a shelf has and looks at: its own, and the one that looking makes.
-_UNTAKEN = 3
+_HOLDER = SimpleNamespace(handle=object())
+#: Those to what only an attribute has, counted as `IndicatorShelf.put` does.
+_UNTAKEN = getrefcount(_HOLDER.handle)
 
 
 class LinkRules:
@@ -279,9 +281,11 @@ class IndicatorShelf(Shelf[Indicator]):
         xid = data["xid"]
         if len(record) > self.max_record_bytes or not self.buffer.add_held(xid, record, refers):
             return None
-        handle, cls = self._handle, _HANDLES.get(data["type"], CustomIndicator.ENCODED)
+        cls = _HANDLES.get(data["type"], CustomIndicator.ENCODED)
         # Most feeds never keep what they get: then the same one will do for the next.
-        if handle.__class__ is not cls or getrefcount(handle) != _UNTAKEN:
+        taken = getrefcount(self._handle) != _UNTAKEN
+        handle = self._handle
+        if taken or handle.__class__ is not cls:
             handle = self._handle = new(cls)
         handle.xid = xid
         handle.term = self.term
