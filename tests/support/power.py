@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+
+from anyio import CancelScope, to_thread
 
 from aiotcbatch.journal.file import JournalFile
 
@@ -52,6 +53,7 @@ class Power:
         #: What is on the disk when the power is gone.
         self._left: Files = {}
         self._turn = Lock()
+        self._counting = Lock()
         transact = JournalFile._transact
 
         def written(file: JournalFile, steps: Sequence[Any]) -> None:
@@ -70,16 +72,19 @@ class Power:
 
     def _comes(self) -> bool:
         """Count an event; whether the power is cut at it."""
-        if self.is_cut:
-            raise PowerError
-        self.passed += 1
-        self.is_cut = self.passed == self._at
-        return self.is_cut
+        with self._counting:
+            if self.is_cut:
+                raise PowerError
+            self.passed += 1
+            self.is_cut = self.passed == self._at
+            return self.is_cut
 
     async def request(self) -> None:
         """Count a request; what is being written when it cuts the power is written first."""
         if self._comes():
-            await asyncio.to_thread(self._look)
+            # Whoever else meets the cut may cancel this, and closes the journal after it.
+            with CancelScope(shield=True):
+                await to_thread.run_sync(self._look)
             raise PowerError
 
     def _look(self) -> None:
