@@ -8,6 +8,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,9 @@ def test_every_table_is_told_of():
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     told = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
 
-    database = sqlite3.connect(":memory:")
-    database.executescript(SCHEMA)
-    made = database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(SCHEMA)
+        made = database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
+        names = [name for (name,) in made]
 
-    assert sorted(told) == sorted(name for (name,) in made)
+    assert sorted(told) == sorted(names)
