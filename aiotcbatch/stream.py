@@ -13,7 +13,7 @@ import anyio
 from aiotcbatch.collecting.held import HeldLink, HeldLinks
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.typed import TypedBuilder
-from aiotcbatch.errors import AiotcbatchError, ConfigurationError, UsageError
+from aiotcbatch.errors import AiotcbatchError, ConfigurationError, UsageError, ValidationError
 from aiotcbatch.results.status import COUNTS, BatchStatus
 from aiotcbatch.retrying import Retrying
 from aiotcbatch.submitting.job import Job
@@ -104,7 +104,8 @@ class Stream(TypedBuilder, Retrying):
     seconds after something was drained. ``drain()`` is where backpressure is felt: it waits while
     more than ``memory_limit`` bytes are in memory, or still to be sent of what a journal had.
 
-    Leaving the block normally drains, sends what is left, and waits until every job has ended.
+    Leaving the block normally drains, sends what is left, and waits until every job has ended;
+    an entity that cannot be sent is raised after that.
     Leaving it by an exception or by cancellation ends everything at once: what is not on the
     server is given up, jobs that are there run on without being watched. With a ``journal`` they
     are not: the next stream or batch that opens it goes on from there.
@@ -207,7 +208,8 @@ class Stream(TypedBuilder, Retrying):
             on_recut=self._replace,
         )
         self._pipeline = self._new_pipeline(self._next_jobs())
-        self._tasks: anyio.abc.TaskGroup | None = None
+        self._tasks: TaskGroup | None = None
+        self._workers: TaskGroup
         self._readers: set[MemoryObjectSendStream[BatchStatus]] = set()
         #: When the first of what is not sent yet was drained.
         self._since: float | None = None
@@ -219,7 +221,8 @@ class Stream(TypedBuilder, Retrying):
         self._jobs_done = 0
         # With a journal it is open in its block only.
         self._closed = journal is not None
-        #: The counts of all jobs that have ended, added up.
+        #: The counts of all jobs that have ended, added up; with the first failure and the first
+        #: file that was not uploaded, if there are any.
         self.status = BatchStatus({"status": "Completed", **dict.fromkeys(COUNTS, 0)})
 
     async def __aenter__(self) -> Self:
@@ -229,9 +232,8 @@ class Stream(TypedBuilder, Retrying):
             await self._resume(self._journal_path)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        report = partial(self._report, self._tasks)
-        for task in (self._pipeline.run, self._watch_linger, report):
-            self._tasks.start_soon(self._guard, task)
+        self._workers = anyio.create_task_group()
+        self._tasks.start_soon(self._work, self._workers)
         return self
 
     def _refuse_closed(self) -> None:
@@ -277,7 +279,9 @@ class Stream(TypedBuilder, Retrying):
                 await self._finish()
         finally:
             self._closed = True
-            tasks.cancel_scope.cancel()
+            # Those alone, and not the task that leaves: where it has caught a cancellation, as a
+            # service does that is asked to stop, nobody could tell that one from this.
+            self._workers.cancel_scope.cancel()
             try:
                 # What went wrong in the tasks is in _failure: the block's error stays single.
                 await tasks.__aexit__(None, None, None)
@@ -292,7 +296,11 @@ class Stream(TypedBuilder, Retrying):
                         await self._give_up(self._sending)
 
     async def _finish(self) -> None:
-        await self.drain()
+        refused: ValidationError | None = None
+        try:
+            await self.drain()
+        except ValidationError as error:
+            refused = error  # all others are drained, and are sent
         for association in self._links.release():
             super()._link(association, None)
         if self._keep is not None:
@@ -302,6 +310,8 @@ class Stream(TypedBuilder, Retrying):
         while (self._buffered or self._sending) and self._failure is None:
             await self._pipeline.changed()
         self._raise_failure()
+        if refused is not None:
+            raise refused
 
     async def flush(self) -> None:
         """
@@ -425,6 +435,11 @@ class Stream(TypedBuilder, Retrying):
 
     # What runs beside
 
+    async def _work(self, workers: TaskGroup) -> None:
+        async with workers:
+            for task in (self._pipeline.run, self._watch_linger, partial(self._report, workers)):
+                workers.start_soon(self._guard, task)
+
     async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
         """Keep what goes wrong for where the user awaits something."""
         try:
@@ -510,8 +525,7 @@ class Stream(TypedBuilder, Retrying):
         if self._resumed is not None:
             await self._keep_records([job])
         status = job.result
-        for name in COUNTS:
-            self.status[name] += status.count(name)
+        self._add_up(status)
         self._jobs_done += 1
         if self._on_job is not None:
             answer = self._on_job(status)
@@ -525,6 +539,19 @@ class Stream(TypedBuilder, Retrying):
         await self._recorder.told([job])
         del self._sending[job]
         self._pipeline.wake()
+
+    def _add_up(self, status: BatchStatus) -> None:
+        """Count what a job came to, and keep the first of what went wrong."""
+        total = self.status
+        for name in COUNTS:
+            total[name] += status.count(name)
+        if total.completed and not status.completed:
+            total["status"] = status.status
+        if status.failure is not None:
+            total.setdefault("failure", status.failure)
+        failed = next((upload for upload in status.uploads if not upload.uploaded), None)
+        if failed is not None:
+            total.setdefault("uploads", [failed])
 
     def _is_retried(self, job: Job) -> bool:
         """Whether trying a job again may help: as long as the stream lives, once at its end."""

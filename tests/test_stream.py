@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,6 +19,7 @@ from aiotcbatch.errors import (
     UsageError,
     ValidationError,
 )
+from aiotcbatch.sandbox import storage_full
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import JobSettings
 from aiotcbatch.submitting.pipeline import Clock
@@ -430,6 +433,21 @@ class TestFailure:
 
         assert [type(status.failure) for status in told] == [RequestRefusedError, type(None)]
         assert stream.status.success_count == 2
+        assert stream.status.failure is told[0].failure
+        assert (stream.status.ok, stream.status.status) == (False, "Failed")
+
+    async def test_a_file_that_is_not_there_is_in_the_total(
+        self, sandbox: Sandbox, make: Callable[..., Stream]
+    ) -> None:
+        """Of many files that were not uploaded the total keeps the first, and is not ok."""
+        sandbox.faults.add("file_upload", storage_full())
+        async with make(halt_on_failure=False, max_entities_per_job=1) as stream:
+            for number in range(3):
+                stream.document(f"d {number}", "d.txt", "text", xid=f"d-{number}")
+
+        assert stream.status.success_count == 3
+        assert [upload.uploaded for upload in stream.status.uploads] == [False]
+        assert not stream.status.ok
 
     async def test_leaving_with_a_dead_server_ends(
         self, make: Callable[..., Stream], gate: Gate
@@ -489,6 +507,57 @@ class TestLeaving:
                 await stream.drain()
 
         assert scope.cancelled_caught
+
+    async def test_an_entity_that_cannot_be_sent_takes_no_other_with_it(
+        self, make: Callable[..., Stream]
+    ) -> None:
+        """What was drained is sent, and so is what else is open; then the error comes out."""
+        with pytest.raises(ValidationError, match="subject"):
+            async with make() as stream:
+                fill(stream, 3)
+                await stream.drain()
+                stream.group("Email", "e")
+                fill(stream, 2, 10)
+
+        assert stream.status.success_count == 5
+
+    async def test_after_a_cancellation_that_was_caught(self, make: Callable[..., Stream]) -> None:
+        """A service that is asked to stop ends its stream cleanly, and goes on behind it."""
+        begun, ended = anyio.Event(), []
+
+        async def service() -> None:
+            async with make() as stream:
+                begun.set()
+                with suppress(asyncio.CancelledError):
+                    await anyio.sleep_forever()
+                fill(stream, 2)
+            ended.append(stream.status.success_count)
+
+        task = asyncio.create_task(service())
+        await begun.wait()
+        task.cancel()
+        await task
+
+        assert ended == [2]
+
+    async def test_an_error_after_a_cancellation_that_was_caught(
+        self, make: Callable[..., Stream]
+    ) -> None:
+        """It comes out as it is."""
+        begun = anyio.Event()
+
+        async def service() -> None:
+            async with make() as stream:
+                begun.set()
+                with suppress(asyncio.CancelledError):
+                    await anyio.sleep_forever()
+                stream.group("Email", "e")
+
+        task = asyncio.create_task(service())
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(ValidationError, match="subject"):
+            await task
 
     async def test_it_is_entered_once(self, make: Callable[..., Stream]) -> None:
         """A stream that is over cannot be entered again."""
