@@ -23,7 +23,7 @@ from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.shelf import GroupShelf, IndicatorShelf, LinkRules
 from aiotcbatch.collecting.spool import Spool
 from aiotcbatch.entities import summaries, values
-from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup, Group
+from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup, Group, require
 from aiotcbatch.entities.indicator import (
     INDICATOR_CLASSES,
     CustomIndicator,
@@ -277,7 +277,10 @@ class Builder:
             if content is not None and isinstance(known, FileGroup):
                 known.file_content = content
             return known
-        opened = self._groups.open[data["xid"]] = self._groups.view(data)
+        opened = self._groups.view(data)
+        if self._validate:
+            require(opened)
+        self._groups.open[data["xid"]] = opened
         if content is not None:
             opened.add_key_value("fileContent", content)
         return opened
@@ -419,8 +422,12 @@ class Builder:
         if "ref_1" in item or "id_1" in item:
             return self.add_association(item, source=source)
         kind = item.get("type")
-        if isinstance(kind, str) and kind.lower() in values.GROUP_TYPE_NAMES:
-            return self.add_group(item, source=source)
+        if isinstance(kind, str):
+            if kind.lower() in values.GROUP_TYPE_NAMES:
+                return self.add_group(item, source=source)
+            near = values.nearest(kind, GROUP_CLASSES) if "name" in item else None
+            if near is not None and "summary" not in item:
+                raise ValidationError("type", kind, f"{near!r}, or another type", about="item")
         return self.add_indicator(item, source=source)
 
     # What all three do
@@ -599,7 +606,7 @@ class Builder:
 
     def _refuse_closed(self) -> None:
         if self._closed:
-            raise ClosedError("the batch is closed; make another one with client.batch()")
+            raise ClosedError("it is closed; make another by client.batch() or client.stream()")
 
 
 def encoded_source(source: Any) -> bytes | None:

@@ -28,7 +28,8 @@ __all__ = ["GROUPS", "INDICATORS", "plain"]
 _LOOKED_AT = frozenset({"type", "xid"})
 _SCORES = frozenset({"rating", "confidence"})
 _PARTS = frozenset({"attribute", "tag", "securityLabel"})
-_LINKS = frozenset({"associatedGroups", "associatedGroupXid"})
+#: The links to groups, of an indicator and of a group.
+_LINKS = {"summary": "associatedGroups", "name": "associatedGroupXid"}
 
 #: Of each type its class, what brings its name or summary into the form of the wire, whether it
 #: has scores, and whether its summary is all of its value.
@@ -104,7 +105,7 @@ def plain(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part would cos
                 if "color" in item:
                     return None
         if looked_at != len(given) and not all(
-            key == named or _is_plain(key, value, cls) for key, value in given.items()
+            key == named or _is_plain(key, value, cls, named) for key, value in given.items()
         ):
             return None
     except (KeyError, TypeError, ValidationError):
@@ -112,14 +113,14 @@ def plain(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part would cos
     return data if is_whole else value_fields(wire) | data
 
 
-def _is_plain(key: str, value: Any, cls: type[Entity]) -> bool:
+def _is_plain(key: str, value: Any, cls: type[Entity], named: str) -> bool:
     if key in _LOOKED_AT:
         return True
     if key in _PARTS:
         return value.__class__ is list
-    if key in _LINKS:
+    if key == _LINKS[named]:
         xids = value
-        if key == "associatedGroups":  # those of an indicator may be dicts too
+        if named == "summary":  # those of an indicator may be dicts too
             xids = [link if link.__class__ is str else link["groupXid"] for link in value]
         return value.__class__ is list and all(xid.__class__ is str and xid for xid in xids)
     field = cls.fields.get(key)

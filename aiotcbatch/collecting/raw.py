@@ -9,7 +9,8 @@ which clients send them, and the parts of a custom indicator are set beside its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
@@ -67,6 +68,8 @@ def group(given: Mapping[str, Any], *, validate: bool = True) -> tuple[dict[str,
     check_content(content, "fileContent", about)
     data["name"] = _named(values.text, data.get("name"), "name", about)
     _check(data, cls.fields, about, validate=validate)
+    if validate and "associatedGroups" in data:
+        _refuse_links(data, "associatedGroups", "associatedGroupXid, a list of xids", about)
     return data, content
 
 
@@ -105,7 +108,15 @@ def indicator(
             if value is not None:
                 data.setdefault(wire, value)
     _check(data, cls.fields, about, validate=validate, extra=cls.VALUE_FIELDS)
+    if validate and "associatedGroupXid" in data:
+        accepted = 'associatedGroups, a list of {"groupXid": xid}'
+        _refuse_links(data, "associatedGroupXid", accepted, about)
     return data
+
+
+def _refuse_links(data: Mapping[str, Any], key: str, accepted: str, about: str) -> NoReturn:
+    """Refuse links in the form of the other kind, which the server would not make."""
+    raise ValidationError(key, data[key], accepted, about=about)
 
 
 def _summarise(data: dict[str, Any], cls: type[Indicator], about: str, *, validate: bool) -> None:
@@ -153,6 +164,8 @@ def _check(
             data[field.wire] = _converted(field, value, about, validate=validate)
         elif validate and key not in _KNOWN and key not in extra:
             _refuse_near_miss(key, fields, about)
+            if value.__class__ is float and not isfinite(value):
+                raise ValidationError(key, value, "a number that JSON can hold", about=about)
 
 
 def _converted(field: Field[Any, Any], value: Any, about: str, *, validate: bool) -> Any:

@@ -398,7 +398,7 @@ class GroupShelf(Shelf[Group]):
         data, item = group.data, None
         if self._validate:
             try:
-                require(group)
+                require(group, "; set it, or discard() the group")
             except ValidationError:
                 self._refused[xid] = group
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar, overload
 
 import orjson
@@ -244,7 +245,7 @@ class Entity:
             SealedError: When the entity has been drained.
         """
         if attr_type.__class__ is not str or not attr_type or not attr_type.isascii():
-            attr_type = self.checked(values.text, attr_type, "attr_type")
+            attr_type = self.named(values.text, attr_type, "attr_type")
         if formatter is not None:
             attr_value = formatter(attr_value)
         if attr_value.__class__ is not str or not attr_value or not attr_value.isascii():
@@ -458,8 +459,16 @@ class Entity:
                 ) from None
             return self.encodable(value, field)
 
+    def named(self, convert: Callable[[Any, str], Any], value: Any, field: str) -> Any:
+        """Convert what names a part of the entity: as `checked`, but None is refused too."""
+        if value is None and self.term.validate:
+            raise ValidationError(field, value, "text", about=self._about())
+        return self.checked(convert, value, field)
+
     def encodable(self, value: Any, field: str) -> Any:
         """Give the value back if JSON can hold it."""
+        if value.__class__ is float and not isfinite(value):
+            raise ValidationError(field, value, "a number that JSON can hold", about=self._about())
         try:
             orjson.dumps(value)
         except (TypeError, orjson.JSONEncodeError) as error:

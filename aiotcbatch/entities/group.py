@@ -350,15 +350,20 @@ GROUP_CLASSES: dict[str, type[Group]] = {
 }
 
 
-def require(group: Group) -> None:
+def require(group: Group, hint: str = "") -> None:
     """
     Check that what the server requires of this type is there.
+
+    Args:
+        group: The group.
+        hint: What the error says beside, about what can be done.
 
     Raises:
         ValidationError: With the first field that is missing.
     """
     missing = group.missing()
     if missing is not None:
+        accepted = f"text, which this {group.type} needs{hint}"
         raise ValidationError(
-            missing, group.data.get(missing), "required", about=f"{group.type} {group.xid!r}"
+            missing, group.data.get(missing), accepted, about=f"{group.type} {group.xid!r}"
         )

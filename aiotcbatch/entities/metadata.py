@@ -230,7 +230,7 @@ def add_label(
 ) -> SecurityLabel:
     """Put a label on an entity's or an attribute's wire dict, once."""
     entity.data.get("securityLabel")  # a sealed entity refuses here
-    name = entity.checked(values.label_name, name, "name")
+    name = entity.named(values.label_name, name, "name")
     description = entity.checked(values.any_text, description, "description")
     color = entity.checked(values.label_color, color, "color")
     labels = holder.setdefault("securityLabel", [])

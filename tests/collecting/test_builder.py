@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -172,7 +173,7 @@ class TestDrain:
         email = builder.group("Email", "e", "x")
         builder.adversary("a")
 
-        with pytest.raises(ValidationError, match="subject is None, accepted is required"):
+        with pytest.raises(ValidationError, match=r"subject is None, accepted is text, .*discard"):
             await builder.drain()
 
         assert not email.sealed
@@ -710,6 +711,29 @@ class TestMetadata:
         assert len(group.data["tag"]) == 1
         with pytest.raises(ValidationError, match="128"):
             group.tag("t" * 129)
+
+    @pytest.mark.parametrize(
+        ("add", "message"),
+        [
+            (lambda host: host.attribute("Source", float("nan")), "attr_value is nan"),
+            (
+                lambda host: host.attribute("Source", "v", formatter=lambda _: -inf),
+                "attr_value is -inf",
+            ),
+            (lambda host: host.attribute(None, "v"), "attr_type is None, accepted is text"),
+            (lambda host: host.security_label(None), "name is None, accepted is text"),
+            (lambda host: host.add_key_value("newer", inf), "newer is inf, accepted is a number"),
+        ],
+    )
+    def test_what_would_be_sent_as_null_is_refused(
+        self, builder: TypedBuilder, add: Callable[[Any], object], message: str
+    ) -> None:
+        """JSON has no NaN, and a part without a name is none."""
+        host = builder.host("a.example", xid="x")
+        with pytest.raises(ValidationError, match=message):
+            add(host)
+
+        assert host.data == {"type": "Host", "summary": "a.example", "xid": "x"}
 
     def test_a_refused_label_leaves_no_trace(self, builder: TypedBuilder) -> None:
         """When the colour is wrong, the label is not half there."""

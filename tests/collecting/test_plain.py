@@ -140,20 +140,61 @@ def test_what_feeds_send_is_taken(indicator: dict[str, Any]) -> None:
     assert plain.plain(indicator, plain.INDICATORS, "summary") is not None
 
 
-async def test_a_group_that_lacks_something_waits_for_it() -> None:
-    """A group whose required fields are not there stays open, so that they can still be set."""
+@pytest.mark.parametrize(
+    ("group", "field"),
+    [
+        ({"type": "Email", "name": "e", "xid": "x", "subject": "s"}, "header"),
+        ({"type": "Document", "name": "d", "xid": "x", "malware": True}, "password"),
+    ],
+)
+async def test_a_group_that_lacks_something_is_refused(group: dict[str, Any], field: str) -> None:
+    """A dict without what its type needs is wrong where it is given, and nothing is added."""
     builder = TypedBuilder()
-    email = builder.add_group({"type": "Email", "name": "e", "xid": "x", "subject": "s"})
-    with pytest.raises(ValidationError, match="header"):
-        await builder.drain()
+    for add in (builder.add_group, builder.add):
+        with pytest.raises(ValidationError, match=f"'x': {field} is None, accepted is text"):
+            add(group)
+    refused: list[Any] = []
+    await builder.extend([group, HOST], on_refused=lambda item, _: refused.append(item))
 
-    email.add_key_value("header", "h")
-    email.add_key_value("body", "b")
+    assert refused == [group]
+    assert len(builder) == 1
+
+
+async def test_a_group_that_is_there_may_be_given_in_part() -> None:
+    """What continues a group need not repeat what it has."""
+    builder = TypedBuilder()
+    email = {"type": "Email", "name": "e", "xid": "x"}
+    builder.add_group({**email, "subject": "s", "header": "h", "body": "b"})
+    builder.add_group({**email, "score": 5})
     await builder.drain()
 
     chunk = builder._cut()
     assert chunk is not None
-    assert chunk.decode()["group"][0]["header"] == "h"
+    assert chunk.decode()["group"][0] | {"score": 5, "header": "h"} == chunk.decode()["group"][0]
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (
+            {**HOST, "associatedGroupXid": ["g"]},
+            r"associatedGroupXid is \['g'\], accepted is associatedGroups, a list of",
+        ),
+        (
+            {"type": "Threat", "name": "t", "xid": "t", "associatedGroups": [{"groupXid": "g"}]},
+            "associatedGroups is .*, accepted is associatedGroupXid, a list of xids",
+        ),
+        (
+            {"type": "Campain", "name": "c", "xid": "c"},
+            "item: type is 'Campain', accepted is 'Campaign', or another type",
+        ),
+        ({**HOST, "newerField": float("nan")}, "newerField is nan, accepted is a number that JSON"),
+    ],
+)
+def test_what_the_server_would_pass_over_is_refused(item: dict[str, Any], message: str) -> None:
+    """What would be lost without a word is told where it is given."""
+    with pytest.raises(ValidationError, match=message):
+        TypedBuilder().add(item)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
