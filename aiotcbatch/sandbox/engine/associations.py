@@ -124,9 +124,9 @@ class Resolver:
             else:
                 self._indicator(link, identities, hashes)
         found: dict[Link, Target] = {}
-        for identity, row in table.match(connection, self._owner_id, list(identities)).items():
+        for identity, number in table.match(connection, self._owner_id, list(identities)).items():
             kind = "G" if identity.startswith("@") else "I"
-            found.update((link, Target(row.id, kind)) for link in identities[identity])
+            found.update((link, Target(number, kind)) for link in identities[identity])
         for value, file_id in table.match_hashes(connection, self._owner_id, list(hashes)).items():
             found.update((link, Target(file_id, "I")) for link in hashes[value])
         for entity_id, (kind, _) in table.match_ids(connection, self._owner_id, list(ids)).items():

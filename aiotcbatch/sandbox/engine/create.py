@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from aiotcbatch.sandbox.engine.batch import StopError, unread, xid_of
@@ -9,15 +10,35 @@ from aiotcbatch.sandbox.engine.files import FileMerger
 from aiotcbatch.sandbox.engine.incoming import Incoming, MalformedError, RefusedError
 from aiotcbatch.sandbox.engine.writer import Writer
 from aiotcbatch.sandbox.store import entities as table
-from aiotcbatch.sandbox.store.entities import Plan, Stored
+from aiotcbatch.sandbox.store.entities import Plan
 
 if TYPE_CHECKING:
     from aiotcbatch.sandbox.engine.batch import Context
     from aiotcbatch.sandbox.engine.document import Part
     from aiotcbatch.sandbox.store.database import Connection
-    from aiotcbatch.sandbox.store.entities import Found
+    from aiotcbatch.sandbox.store.entities import Stored
 
 __all__ = ["Creator"]
+
+
+@dataclass(slots=True)
+class _Known:
+    """
+    What exists of a run of entities.
+
+    Attributes:
+        ids: Those that exist, by identity.
+        types: Kind and type of groups, by id.
+        stored: What those have that are merged, by id.
+        hashes: Which File has the hashes of Files.
+        room: How many more indicators there may be, None for no bound.
+    """
+
+    ids: dict[str, int]
+    types: dict[int, tuple[str, str]]
+    stored: dict[int, Stored]
+    hashes: dict[str, int]
+    room: int | None
 
 
 class Creator:
@@ -41,7 +62,6 @@ class Creator:
         self._ready: list[Incoming] = []
         self._names: set[str] = set()
         self._first = 0
-        self._now = 0.0
         #: Entities whose links are still to be written.
         self.linked: list[Incoming] = []
 
@@ -58,7 +78,7 @@ class Creator:
             StopError: The job stops at one of them.
         """
         self._first = part.first
-        self._now = now
+        self._writer.at(now)
         read = self._context.readers.of(part.section).read
         limit = self._context.settings.max_indicators if part.section == "indicator" else None
         for position, value in enumerate(part.values, part.first):
@@ -96,62 +116,81 @@ class Creator:
         ready, self._ready, self._names = self._ready, [], set()
         if not ready:
             return
-        found = table.match(
-            connection, self._context.owner_id, [entity.identity for entity in ready]
-        )
-        stored = self._stored(connection, ready, found)
-        known_hashes = self._files.known(connection, ready)
-        room = self._room(connection, ready[0].section)
-        now, halt, writer = self._now, self._context.config.halt, self._writer
+        known = self._look_up(connection, ready)
         plan = Plan(connection)
         for entity in ready:
-            known = found.get(entity.identity)
             try:
-                if known is not None:
-                    _check_type(entity, known)
-                    entity.id = known.id
-                    writer.change(plan, entity, stored.get(known.id) or Stored(known.id), now)
-                elif entity.hashes and self._files.touches(entity, known_hashes):
-                    plan.carry_out()
-                    plan = Plan(connection)
-                    self._files.merge(plan, entity, now)
-                else:
-                    if room is not None and (room := room - 1) < 0:
-                        plan.carry_out()
-                        self._over(entity.position, self._context.settings.indicator_quota or 0)
-                    writer.create(plan, entity, now)
+                self._plan(plan, entity, known)
             except RefusedError as error:
                 self._report.refused(entity, error)
-                stop = halt
+                stop = self._context.config.halt
             else:
                 self._report.stored(entity)
                 if entity.links and entity.id:
                     self.linked.append(entity)
-                stop = halt and bool(entity.loss)
+                stop = self._context.config.halt and bool(entity.loss)
             if stop:
                 plan.carry_out()
                 raise StopError(entity.position - self._first)
         plan.carry_out()
 
+    def _look_up(self, connection: Connection, ready: list[Incoming]) -> _Known:
+        """Find out what of a run of entities exists."""
+        owner_id = self._context.owner_id
+        ids = table.match(connection, owner_id, [entity.identity for entity in ready])
+        groups = ready[0].section == "group"
+        quota = None if groups else self._context.settings.indicator_quota
+        if quota is not None:
+            quota -= table.count(connection, owner_id, "I")
+        return _Known(
+            ids,
+            table.match_ids(connection, owner_id, list(ids.values())) if groups else {},
+            self._stored(connection, ready, ids),
+            {} if groups else self._files.known(connection, ready),
+            quota,
+        )
+
+    def _plan(self, plan: Plan, entity: Incoming, known: _Known) -> None:
+        """
+        Plan what an entity asks for.
+
+        Raises:
+            RefusedError: It is of another type than the group of its xid.
+            StopError: There may not be any more indicators.
+        """
+        number = known.ids.get(entity.identity)
+        if number is not None:
+            if known.types and known.types[number][1] != entity.type:
+                stored = known.types[number][1]
+                raise RefusedError(
+                    f"{entity.title} has the xid of a {stored}: {entity.xid}.", "0x1006", "type"
+                )
+            entity.id = number
+            self._writer.change(plan, entity, number, known.stored.get(number))
+        elif entity.hashes and self._files.touches(entity, known.hashes):
+            plan.carry_out()
+            self._files.merge(plan, entity)
+        else:
+            if known.room is not None:
+                known.room -= 1
+                if known.room < 0:
+                    plan.carry_out()
+                    self._over(entity.position, self._context.settings.indicator_quota or 0)
+            self._writer.create(plan, entity)
+
     def _stored(
-        self, connection: Connection, ready: list[Incoming], found: dict[str, Found]
+        self, connection: Connection, ready: list[Incoming], found: dict[str, int]
     ) -> dict[int, Stored]:
         """Load what entities are merged with."""
         merges = self._writer.merges
         return table.load(
             connection,
             [
-                found[entity.identity].id
+                found[entity.identity]
                 for entity in ready
-                if entity.identity in found and merges(entity)
+                if entity.identity in found and merges(entity.details)
             ],
         )
-
-    def _room(self, connection: Connection, section: str) -> int | None:
-        quota = self._context.settings.indicator_quota
-        if quota is None or section != "indicator":
-            return None
-        return quota - table.count(connection, self._context.owner_id, "I")
 
     def _refuse(self, entity: Incoming, error: RefusedError) -> None:
         self._report.refused(entity, error)
@@ -170,10 +209,3 @@ class Creator:
             f"$.indicator[{position}]",
         )
         raise StopError(position - self._first - 1)
-
-
-def _check_type(entity: Incoming, found: Found) -> None:
-    if found.type != entity.type:
-        raise RefusedError(
-            f"{entity.title} has the xid of a {found.type}: {entity.xid}.", "0x1006", "type"
-        )

@@ -65,14 +65,13 @@ class FileMerger:
         """Tell whether a File shares a hash with one that exists."""
         return any(value.lower() in known for value in (entity.hashes or {}).values())
 
-    def merge(self, plan: Plan, entity: Incoming, now: float) -> None:
+    def merge(self, plan: Plan, entity: Incoming) -> None:
         """
         Bring an incoming File together with those that it shares hashes with.
 
         Args:
             plan: Empty; what is to be written.
             entity: The incoming File; it gets the id of the File that it became, 0 for none.
-            now: The time.
         """
         connection, owner_id = plan.connection, self._context.owner_id
         incoming = entity.hashes or {}
@@ -83,7 +82,7 @@ class FileMerger:
         )
         matched = [stored for _, stored in sorted(table.load(connection, list(ids)).items())]
         if not matched:
-            self._create(plan, entity, incoming, now)
+            self._create(plan, entity, incoming)
             return
         existing = [hashes_in(stored.summary) for stored in matched]
         among = any(
@@ -96,19 +95,19 @@ class FileMerger:
             entity.id = 0
         elif among and mode == "IgnoreExisting":
             table.delete(connection, owner_id, [stored.id for stored in matched])
-            self._create(plan, entity, incoming, now)
+            self._create(plan, entity, incoming)
         elif with_incoming and mode == "IgnoreExisting":
             taken = {value.lower() for hashes in existing for value in hashes.values()}
             left = {k: value for k, value in incoming.items() if value.lower() not in taken}
-            self._create(plan, entity, left, now)
+            self._create(plan, entity, left)
         elif ((among or with_incoming) and mode == "Split") or (
             len(matched) > 1 and self._context.config.merge == "Distribute"
         ):
-            self._distribute(plan, entity, matched, now)
+            self._distribute(plan, entity, matched)
         else:
-            self._join(plan, entity, matched, now)
+            self._join(plan, entity, matched)
 
-    def _create(self, plan: Plan, entity: Incoming, hashes: Hashes, now: float) -> None:
+    def _create(self, plan: Plan, entity: Incoming, hashes: Hashes) -> None:
         """Store the incoming File as a new one with these hashes, or not at all without any."""
         if not hashes:
             self._note(entity, "all of its hashes belong to existing Files, it was ignored")
@@ -117,15 +116,15 @@ class FileMerger:
         entity.hashes = {kind: hashes[kind] for kind in summaries.HASH_KINDS if kind in hashes}
         entity.summary = summaries.join(list(entity.hashes.values()))
         entity.identity = f"File:{entity.summary.lower()}"
-        self._writer.create(plan, entity, now)
+        self._writer.create(plan, entity)
 
-    def _distribute(self, plan: Plan, entity: Incoming, matched: list[Stored], now: float) -> None:
+    def _distribute(self, plan: Plan, entity: Incoming, matched: list[Stored]) -> None:
         """Put the incoming metadata on every File that shares a hash; no File gets new hashes."""
         entity.id = matched[0].id
         for stored in matched:
-            self._writer.change(plan, entity, stored, now)
+            self._writer.change(plan, entity, stored.id, stored)
 
-    def _join(self, plan: Plan, entity: Incoming, matched: list[Stored], now: float) -> None:
+    def _join(self, plan: Plan, entity: Incoming, matched: list[Stored]) -> None:
         """Make one File of all that share a hash; the one changed last takes in the others."""
         connection, owner_id = plan.connection, self._context.owner_id
         primary = max(matched, key=lambda stored: (stored.last_modified, -stored.id))
@@ -147,7 +146,7 @@ class FileMerger:
         summary = summaries.join(list(hashes.values()))
         plan.renamed.append((f"File:{summary.lower()}", summary, primary.id))
         table.save(connection, primary)
-        self._writer.change(plan, entity, primary, now)
+        self._writer.change(plan, entity, primary.id, primary)
 
     def _note(self, entity: Incoming, what: str, code: str = "0x2003") -> None:
         severity = "Warning" if code == "0x2003" else "Info"

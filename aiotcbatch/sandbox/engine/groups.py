@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.sandbox import vocabulary
 from aiotcbatch.sandbox.engine import metadata, values
-from aiotcbatch.sandbox.engine.incoming import Incoming, Link, MalformedError, RefusedError
+from aiotcbatch.sandbox.engine.alike import Alike
+from aiotcbatch.sandbox.engine.incoming import (
+    Details,
+    Incoming,
+    Link,
+    MalformedError,
+    RefusedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiotcbatch.sandbox.catalog import Catalog
 
-__all__ = ["GroupReader", "group_links", "identity", "indicator_links", "plain"]
+__all__ = ["GroupReader", "identity", "indicator_links", "plain"]
 
 INVALID = "0x1006"
 
@@ -116,6 +123,7 @@ class GroupReader:
             name: {**_COMMON, **_OF_TYPE.get(name, {})} for name in vocabulary.GROUP_BRANCHES
         }
         self._fields["Signature"]["fileType"] = ("fileType", _choice(catalog.signature_types))
+        self._alike = Alike(self._details)
 
     def identify(self, value: Any, position: int) -> Incoming:
         """
@@ -154,9 +162,21 @@ class GroupReader:
         """
         entity = Incoming("group", position)
         self._head(entity, value)
+        said = value.copy()
+        said.pop("name", None)
+        said.pop("xid", None)
+        linked = said.pop("associatedGroupXid", None)
+        entity.say(self._alike.details(entity, said))
+        if linked is not None:
+            entity.link(group_links(linked))
+        return entity
+
+    def _details(self, entity: Incoming, said: dict[str, Any]) -> Details:
+        """Read and check what a group says beside which one it is."""
+        details = Details()
         fields = self._fields[entity.type]
-        stored = entity.fields
-        for key, given in value.items():
+        stored = details.fields
+        for key, given in said.items():
             if given is None:
                 continue
             known = fields.get(key)
@@ -168,17 +188,15 @@ class GroupReader:
                         f"{entity.title} has an invalid {key}.", INVALID, key
                     ) from None
             elif key == "tag":
-                metadata.tags(entity, given, self._catalog)
+                metadata.tags(details, given, self._catalog)
             elif key == "attribute":
-                metadata.attributes(entity, given, self._catalog)
+                metadata.attributes(details, given, self._catalog)
             elif key == "securityLabel":
-                metadata.labels(entity, given, self._catalog)
-            elif key == "associatedGroupXid":
-                group_links(entity, given)
+                metadata.labels(details, given, self._catalog)
             elif key == "associatedIndicators":
-                indicator_links(entity, given)
-        self._complete(entity)
-        return entity
+                details.link(indicator_links(given))
+        self._complete(entity, stored)
+        return details
 
     def _head(self, entity: Incoming, value: dict[str, Any]) -> None:
         kind = value.get("type")
@@ -198,8 +216,7 @@ class GroupReader:
             raise RefusedError(f"{proper} {name} requires an xid.", INVALID, "xid")
         entity.identity = f"@{xid}"
 
-    def _complete(self, entity: Incoming) -> None:
-        fields = entity.fields
+    def _complete(self, entity: Incoming, fields: dict[str, Any]) -> None:
         for name in _REQUIRED.get(entity.type, ()):
             if name not in fields:
                 raise RefusedError(f"{entity.title} requires a {name}.", INVALID, name)
@@ -226,21 +243,20 @@ def plain(value: Any) -> str:
         raise MalformedError("Not a JSON Primitive") from None
 
 
-def group_links(entity: Incoming, value: Any) -> None:
-    """Note the xids of the groups that an entity names."""
-    links = entity.links = entity.links or []
-    for xid in _array(value):
-        links.append(Link(plain(xid)))
+def group_links(value: Any) -> list[Link]:
+    """Return links to the groups whose xids are named."""
+    return [Link(plain(xid)) for xid in _array(value)]
 
 
-def indicator_links(entity: Incoming, value: Any) -> None:
-    """Note the indicators that an entity names; their summaries are normalised when resolved."""
-    links = entity.links = entity.links or []
+def indicator_links(value: Any) -> list[Link]:
+    """Return links to the indicators that are named, by summaries that are not normalised yet."""
+    links: list[Link] = []
     for element in _array(value):
         if not isinstance(element, dict):
             raise MalformedError("Not a JSON Object")
         kind = plain(element.get("indicatorType") or element.get("type"))
         links.append(Link(plain(element.get("summary")), kind or "?"))
+    return links
 
 
 def _array(value: Any) -> list[Any]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.sandbox.engine import groups, metadata, summaries, values
-from aiotcbatch.sandbox.engine.incoming import Incoming, Link, MalformedError, RefusedError
+from aiotcbatch.sandbox.engine.alike import Alike
+from aiotcbatch.sandbox.engine.incoming import (
+    Details,
+    Incoming,
+    Link,
+    MalformedError,
+    RefusedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +20,7 @@ if TYPE_CHECKING:
     from aiotcbatch.sandbox.catalog import Catalog
     from aiotcbatch.sandbox.vocabulary import IndicatorType
 
-    _Reader = Callable[[Incoming, Any, Catalog], None]
+    _Reader = Callable[[Details, Any, Catalog], None]
 
 __all__ = ["IndicatorReader"]
 
@@ -67,8 +74,10 @@ class IndicatorReader:
                 for key, (name, convert) in {**_FIELDS, **_OF_TYPE.get(kind.name, {})}.items()
             }
             | _OTHERS
+            | (_OF_FILES if kind.name == "File" else {})
             for kind in catalog.indicators
         }
+        self._alike = Alike(self._details)
         self._checks = {kind.name: summaries.check_of(kind) for kind in catalog.indicators}
 
     def identify(self, value: Any, position: int) -> Incoming:
@@ -113,35 +122,51 @@ class IndicatorReader:
             MalformedError: A part of it has the wrong JSON shape.
         """
         entity = self._quickly(value, position) or self.identify(value, position)
+        said = value.copy()
+        said.pop("summary", None)
+        said.pop("xid", None)
+        linked = said.pop("associatedGroups", None)
+        entity.say(self._alike.details(entity, said))
+        if linked is not None:
+            entity.link(_groups(linked))
+        return entity
+
+    def _details(self, entity: Incoming, said: dict[str, Any]) -> Details:
+        """Read and check what an indicator says beside which one it is."""
+        details = Details()
         reader_of = self._readers[entity.type].get
         catalog = self._catalog
         key = ""
         try:
-            for key, given in value.items():
+            for key, given in said.items():
                 reader = reader_of(key)
                 if reader is not None and given is not None:
-                    reader(entity, given, catalog)
+                    reader(details, given, catalog)
         except ValueError:
             raise RefusedError(f"{entity.title} has an invalid {key}.", INVALID, key) from None
-        return entity
+        return details
 
     def _quickly(self, value: dict[str, Any], position: int) -> Incoming | None:
         """Do what `identify` does for the most usual forms; None for all others and for faults."""
         kind, given, xid = value.get("type"), value.get("summary"), value.get("xid")
         if type(kind) is not str or type(given) is not str or type(xid) is not str or not xid:
             return None
+        hashes = None
         check = self._checks.get(kind)
-        if check is None:
-            return None
         try:
-            summary = check(given)
+            if check is not None:
+                summary = check(given)
+                identity = f"{kind}:{summary}"
+            elif kind == "File" and value.keys().isdisjoint(summaries.HASH_KINDS):
+                hashes = {summaries.hash_kind(given): given}
+                summary, identity = given, f"File:{given.lower()}"
+            else:
+                return None
         except summaries.UnfitError:
             return None
-        entity = Incoming("indicator", position)
-        entity.xid = xid
-        entity.type = kind
-        entity.summary = summary
-        entity.identity = f"{kind}:{summary}"
+        entity = Incoming("indicator", position, kind, xid, summary, identity)
+        if hashes is not None:
+            entity.hashes = hashes
         return entity
 
     def reference(self, kind_name: str, summary: str) -> tuple[str, list[str]]:
@@ -219,59 +244,63 @@ def _named(value: dict[str, Any], names: tuple[str, ...]) -> list[str]:
 def _stored(name: str, convert: Callable[[Any], Any]) -> _Reader:
     """Make a reader of a field that is one value to store."""
 
-    def read(entity: Incoming, given: Any, _: Catalog) -> None:
-        entity.fields[name] = convert(given)
+    def read(details: Details, given: Any, _: Catalog) -> None:
+        details.fields[name] = convert(given)
 
     return read
 
 
-def _rating(entity: Incoming, given: Any, _: Catalog) -> None:
-    rating = entity.rating = values.fraction(given)
+def _rating(details: Details, given: Any, _: Catalog) -> None:
+    rating = details.rating = values.fraction(given)
     if not 0 <= rating <= _BEST_RATING:
         raise ValueError(given)
 
 
-def _confidence(entity: Incoming, given: Any, _: Catalog) -> None:
-    confidence = entity.confidence = values.integer(given)
+def _confidence(details: Details, given: Any, _: Catalog) -> None:
+    confidence = details.confidence = values.integer(given)
     if not 0 <= confidence <= _SUREST:
         raise ValueError(given)
 
 
-def _active(entity: Incoming, given: Any, _: Catalog) -> None:
-    entity.active = int(values.flag(given))
+def _active(details: Details, given: Any, _: Catalog) -> None:
+    details.active = int(values.flag(given))
 
 
-def _groups(entity: Incoming, given: Any, _: Catalog) -> None:
-    """Note the groups that an indicator names: objects with an xid, or plain xids."""
-    links = entity.links = entity.links or []
+def _groups(given: Any) -> list[Link]:
+    """Return links to the groups that an indicator names: objects with an xid, or plain xids."""
+    links: list[Link] = []
     for element in _array(given):
         xid = element.get("groupXid") if isinstance(element, dict) else element
         links.append(Link(groups.plain(xid)))
+    return links
 
 
-def _group_ids(entity: Incoming, given: Any, _: Catalog) -> None:
+def _group_ids(details: Details, given: Any, _: Catalog) -> None:
     """Note the groups that an indicator of a V1 document names by id."""
-    links = entity.links = entity.links or []
-    links.extend(Link("", id=values.integer(each)) for each in _array(given))
+    details.link(Link("", id=values.integer(each)) for each in _array(given))
 
 
-def _occurrences(entity: Incoming, given: Any, _: Catalog) -> None:
-    if entity.type == "File":
-        metadata.occurrences(entity, given)
+def _indicators(details: Details, given: Any, _: Catalog) -> None:
+    details.link(groups.indicator_links(given))
 
 
-def _actions(entity: Incoming, given: Any, _: Catalog) -> None:
+def _occurrences(details: Details, given: Any, _: Catalog) -> None:
+    metadata.occurrences(details, given)
+
+
+def _actions(details: Details, given: Any, _: Catalog) -> None:
     """Note what a File does: links to other indicators of the document, by xid."""
-    if entity.type != "File" or not isinstance(given, dict):
+    if not isinstance(given, dict):
         return
     if given.get("fileOccurrence") is not None:
-        metadata.occurrences(entity, given["fileOccurrence"])
-    links = entity.links = entity.links or []
+        metadata.occurrences(details, given["fileOccurrence"])
+    links: list[Link] = []
     for child in _array(given.get("children") or []):
         if not isinstance(child, dict):
             raise MalformedError("Not a JSON Object")
         xid = groups.plain(child.get("indicatorXid"))
         links.append(Link(xid, "xid", groups.plain(child.get("relationship")) or "File Drop"))
+    details.link(links)
 
 
 def _array(value: Any) -> list[Any]:
@@ -286,13 +315,13 @@ _OTHERS: dict[str, _Reader] = {
     "tag": metadata.tags,
     "attribute": metadata.attributes,
     "securityLabel": metadata.labels,
-    "associatedGroups": _groups,
     "associatedGroup": _group_ids,
-    "associatedIndicators": lambda entity, given, _: groups.indicator_links(entity, given),
-    "description": lambda entity, given, catalog: metadata.shorthand(
-        entity, "Description", given, catalog
+    "associatedIndicators": _indicators,
+    "description": lambda details, given, catalog: metadata.shorthand(
+        details, "Description", given, catalog
     ),
-    "source": lambda entity, given, catalog: metadata.shorthand(entity, "Source", given, catalog),
-    "fileOccurrence": _occurrences,
-    "fileAction": _actions,
+    "source": lambda details, given, catalog: metadata.shorthand(details, "Source", given, catalog),
 }
+
+#: The same of Files only.
+_OF_FILES: dict[str, _Reader] = {"fileOccurrence": _occurrences, "fileAction": _actions}

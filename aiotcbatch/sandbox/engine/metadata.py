@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiotcbatch.sandbox.catalog import Catalog
-    from aiotcbatch.sandbox.engine.incoming import Incoming
+    from aiotcbatch.sandbox.engine.incoming import Details
     from aiotcbatch.sandbox.vocabulary import AttributeType
 
 __all__ = ["attributes", "labels", "occurrences", "tags"]
@@ -42,12 +42,7 @@ def _shown(value: Any) -> str:
         return str(type(value).__name__)
 
 
-def _lose(entity: Incoming, why: str) -> None:
-    """Note that a part is left out; only the first one is reported."""
-    entity.loss = entity.loss or why
-
-
-def tags(entity: Incoming, value: Any, _: Catalog) -> None:
+def tags(details: Details, value: Any, _: Catalog) -> None:
     """Read the tags of an entity."""
     names: list[str] = []
     for element in value if type(value) is list else _objects(value):
@@ -59,18 +54,18 @@ def tags(entity: Incoming, value: Any, _: Catalog) -> None:
         if 0 < len(name) <= LONGEST_TAG:
             names.append(name)
         elif name:
-            _lose(entity, f"Tag {name[:40]}... is longer than {LONGEST_TAG} characters.")
+            details.lose(f"Tag {name[:40]}... is longer than {LONGEST_TAG} characters.")
         else:
-            _lose(entity, "A tag requires a name.")
-    entity.tags = tuple(names)
+            details.lose("A tag requires a name.")
+    details.tags = tuple(names)
 
 
-def labels(entity: Incoming, value: Any, _: Catalog) -> None:
+def labels(details: Details, value: Any, _: Catalog) -> None:
     """Read the security labels of an entity; whether they exist is looked up later."""
-    entity.labels = tuple(_label_names(entity, value))
+    details.labels = tuple(_label_names(details, value))
 
 
-def _label_names(entity: Incoming, value: Any) -> list[str]:
+def _label_names(details: Details, value: Any) -> list[str]:
     """Read the labels of an entity or of an attribute, and note what makes those that are new."""
     names: list[str] = []
     for element in value if type(value) is list else _objects(value):
@@ -80,20 +75,20 @@ def _label_names(entity: Incoming, value: Any) -> list[str]:
         if type(name) is not str:
             name = _text(name)
         if not name:
-            _lose(entity, "A security label requires a name.")
+            details.lose("A security label requires a name.")
             continue
         names.append(name)
         if len(element) > 1:
             description, color = _text(element.get("description")), _text(element.get("color"))
             if description and color:
-                made = entity.made_labels = entity.made_labels or {}
+                made = details.made_labels = details.made_labels or {}
                 made[name] = (description, color)
     return names
 
 
-def attributes(entity: Incoming, value: Any, catalog: Catalog) -> None:
+def attributes(details: Details, value: Any, catalog: Catalog) -> None:
     """Read the attributes of an entity and leave out those that its instance does not take."""
-    kept = entity.attributes = entity.attributes or []
+    kept = details.attributes = details.attributes or []
     types = catalog.attributes
     for element in value if type(value) is list else _objects(value):
         if type(element) is not dict:
@@ -102,7 +97,7 @@ def attributes(entity: Incoming, value: Any, catalog: Catalog) -> None:
         name = get("type")
         kind = types.get(name) if type(name) is str else None
         if kind is None:
-            _lose(entity, f"The requested attribute type was not found: {_text(name)}")
+            details.lose(f"The requested attribute type was not found: {_text(name)}")
             continue
         text = get("value")
         if type(text) is not str:
@@ -110,15 +105,15 @@ def attributes(entity: Incoming, value: Any, catalog: Catalog) -> None:
         if not 0 < len(text) <= kind.max_size or kind.choices:
             problem = _unfit(kind, text)
             if problem:
-                _lose(entity, problem)
+                details.lose(problem)
                 continue
         attribute = {"type": name, "value": text}
         if len(element) > 2:  # noqa: PLR2004  (more than type and value)
-            _add_details(entity, attribute, get)
+            _add_more(details, attribute, get)
         kept.append(attribute)
 
 
-def _add_details(entity: Incoming, attribute: dict[str, Any], get: Callable[[str], Any]) -> None:
+def _add_more(details: Details, attribute: dict[str, Any], get: Callable[[str], Any]) -> None:
     """Read what few attributes have; what is false or absent is not stored."""
     shown, pinned = get("displayed"), get("pinned")
     source, marked = get("source"), get("securityLabel")
@@ -128,25 +123,25 @@ def _add_details(entity: Incoming, attribute: dict[str, Any], get: Callable[[str
         attribute["pinned"] = True
     if source is not None and (text := _text(source)):
         attribute["source"] = text
-    if marked and (names := _label_names(entity, marked)):
+    if marked and (names := _label_names(details, marked)):
         attribute["labels"] = tuple(names)
 
 
-def shorthand(entity: Incoming, name: str, value: Any, catalog: Catalog) -> None:
+def shorthand(details: Details, name: str, value: Any, catalog: Catalog) -> None:
     """Read the ``description`` or ``source`` of an indicator, which is an attribute in short."""
     text = _text(value)
     if text:
-        attributes(entity, [{"type": name, "value": text, "displayed": True}], catalog)
+        attributes(details, [{"type": name, "value": text, "displayed": True}], catalog)
 
 
-def occurrences(entity: Incoming, value: Any) -> None:
+def occurrences(details: Details, value: Any) -> None:
     """Read where a File was seen."""
-    entity.occurrences = []
+    details.occurrences = []
     for element in _objects(value):
         try:
             moment = values.date(element["date"]) if element.get("date") else None
         except ValueError:
-            _lose(entity, "A file occurrence has an invalid date.")
+            details.lose("A file occurrence has an invalid date.")
             continue
         found = [
             _text(element.get("fileName")) or None,
@@ -154,9 +149,9 @@ def occurrences(entity: Incoming, value: Any) -> None:
             moment,
         ]
         if any(found):
-            entity.occurrences.append(found)
+            details.occurrences.append(found)
         else:
-            _lose(entity, "A file occurrence requires a fileName, a path or a date.")
+            details.lose("A file occurrence requires a fileName, a path or a date.")
 
 
 def _unfit(kind: AttributeType, text: str) -> str:

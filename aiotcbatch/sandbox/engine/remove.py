@@ -58,8 +58,9 @@ class Remover:
             values = [value.lower() for value in entity.hashes.values()]
             ids = sorted(set(table.match_hashes(connection, owner_id, values).values()))
         else:
-            found = table.match(connection, owner_id, [entity.identity])
-            ids = [one.id for one in found.values() if entity.type in {"", one.type}]
+            found = table.match(connection, owner_id, [entity.identity]).values()
+            types = table.match_ids(connection, owner_id, list(found))
+            ids = [number for number, (_, kind) in types.items() if entity.type in {"", kind}]
         if not ids:
             shown = entity.title.strip() or entity.xid
             raise RefusedError(f"The requested resource was not found: {shown}", "0x1007")

@@ -196,5 +196,5 @@ class Run:
             return
         found = table.match(connection, self._context.owner_id, [entity.identity])
         if entity.identity in found:
-            entity.id = found[entity.identity].id
+            entity.id = found[entity.identity]
             self._creator.linked.append(entity)

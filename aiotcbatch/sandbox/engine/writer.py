@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from aiotcbatch.sandbox.store.entities import NO_NUMBER, NO_TEXT, Stored
+from aiotcbatch.sandbox.store.entities import NO_NUMBER, NO_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Sized
 
     from aiotcbatch.sandbox.engine.config import Config
-    from aiotcbatch.sandbox.engine.incoming import Incoming
-    from aiotcbatch.sandbox.store.entities import Plan
+    from aiotcbatch.sandbox.engine.incoming import Details, Incoming
+    from aiotcbatch.sandbox.store.entities import Plan, Stored
     from aiotcbatch.sandbox.store.store import Store
 
 __all__ = ["Writer"]
 
-_NOTHING = Stored(0)
+#: How many details are remembered; when there are more, it begins anew.
+_MOST = 1000
+
+
+class _Columns(NamedTuple):
+    """
+    What goes into a row, where it is not merged with what is stored.
+
+    Attributes:
+        fields: JSON, ``NO_TEXT`` for what stays or is empty, as the next four.
+        tags: Names of tags.
+        labels: Names of labels that exist.
+        occurrences: File occurrences.
+        attributes: Without any that was sent; else they are made of the next one.
+        heads: Each attribute that was sent as the beginning of its JSON, up to its id.
+    """
+
+    fields: str
+    tags: str
+    labels: str
+    occurrences: str
+    attributes: str
+    heads: list[str]
 
 
 class Writer:
@@ -39,117 +61,169 @@ class Writer:
         self._owner_id = owner_id
         self._config = config
         self._absent_clears = absent_clears
-        #: The columns of lists that were met: the same few come with very many entities.
-        self._tag_lists: dict[tuple[str, ...], str] = {}
-        self._label_lists: dict[tuple[str, ...], str] = {}
+        self._now = 0.0
+        self._stamp = ""
+        #: What was prepared of details that came before, when nothing of them was lost.
+        self._prepared: dict[Details, _Columns] = {}
 
-    def merges(self, entity: Incoming) -> bool:
+    def at(self, now: float) -> None:
+        """Say when what is planned from now on is written."""
+        self._now = now
+        self._stamp = f',"date_added":{now!r}}}'
+
+    def merges(self, details: Details) -> bool:
         """Tell whether an entity is merged with what is stored, which must be loaded then."""
         config = self._config
         return bool(
-            entity.fields
-            or entity.occurrences
-            or (entity.attributes and config.attributes != "Replace")
-            or (entity.tags and config.tags == "Append")
-            or (entity.labels and config.labels == "Append")
+            details.fields
+            or details.occurrences
+            or (config.attributes != "Replace" and details.attributes)
+            or (config.tags == "Append" and details.tags)
+            or (config.labels == "Append" and details.labels)
         )
 
-    def create(self, plan: Plan, entity: Incoming, now: float) -> None:
+    def create(self, plan: Plan, entity: Incoming) -> None:
         """Plan a new entity; it gets its id."""
-        entity.id = self._store.next_entity
-        self._store.next_entity += 1
-        group = entity.section == "group"
-        row = (
-            entity.id,
-            self._owner_id,
-            entity.identity,
-            "G" if group else "I",
-            entity.type,
-            entity.xid or NO_TEXT,
-            entity.summary,
-            entity.rating,
-            entity.confidence,
-            1 if entity.active == NO_NUMBER and not group else entity.active,
-            now,
-            now,
-            *self._parts(plan, entity, _NOTHING, now),
+        columns = self._prepared.get(entity.details) or self._prepare(plan, entity)
+        entity.id = number = self._store.next_entity
+        self._store.next_entity = number + 1
+        fields, tags, labels, occurrences, attributes, heads = columns
+        if heads:
+            attributes = self._numbered(heads)
+        now = self._now
+        parts = (fields or "{}", tags or "[]", labels or "[]", attributes or "[]")
+        if entity.section == "group":
+            plan.new_groups.append(
+                (
+                    number,
+                    self._owner_id,
+                    entity.identity,
+                    entity.type,
+                    entity.xid,
+                    entity.summary,
+                    now,
+                    now,
+                    *parts,
+                )
+            )
+            return
+        details = entity.details
+        active = details.active
+        plan.new_indicators.append(
+            (
+                number,
+                self._owner_id,
+                entity.identity,
+                entity.type,
+                entity.xid or NO_TEXT,
+                entity.summary,
+                details.rating,
+                details.confidence,
+                1 if active == NO_NUMBER else active,
+                now,
+                now,
+                *parts,
+                occurrences or "[]",
+            )
         )
-        plan.new.append(row)
         if entity.hashes:
             plan.hashes += [
-                (self._owner_id, value.lower(), entity.id) for value in entity.hashes.values()
+                (self._owner_id, value.lower(), number) for value in entity.hashes.values()
             ]
 
-    def change(self, plan: Plan, entity: Incoming, stored: Stored, now: float) -> None:
+    def change(self, plan: Plan, entity: Incoming, entity_id: int, stored: Stored | None) -> None:
         """
         Plan an update of an entity that exists; Files keep their hashes.
 
         Args:
             plan: Where to put it.
             entity: What came.
-            stored: What it is merged with; its id alone will do if it is not merged.
-            now: The time.
+            entity_id: Which one it is.
+            stored: What it is merged with; None if it is not merged.
         """
-        row = (
-            entity.summary if entity.hashes is None else NO_TEXT,
-            entity.xid or NO_TEXT,
-            entity.rating,
-            entity.confidence,
-            entity.active,
-            now,
-            *self._parts(plan, entity, stored, now),
-            stored.id,
-        )
-        plan.changed.append(row)
-
-    def _parts(
-        self, plan: Plan, entity: Incoming, stored: Stored, now: float
-    ) -> tuple[str, str, str, str, str]:
-        """Return the columns of JSON under the write types, ``NO_TEXT`` for what stays."""
-        fields = occurrences = NO_TEXT
-        if entity.fields:
-            fields = _json({**stored.fields, **entity.fields})
-        if entity.occurrences:
-            merged = stored.occurrences[:]
-            for one in entity.occurrences:
-                if one not in merged:
-                    merged.append(one)
-            occurrences = _json(merged)
-        return (
-            fields,
-            self._tags(plan, entity.tags, stored),
-            self._labels(plan, entity, stored),
-            self._attributes(plan, entity, stored, now),
-            occurrences,
+        columns = self._prepared.get(entity.details) or self._prepare(plan, entity)
+        if stored is not None:
+            columns = self._merged(columns, entity.details, stored)
+        fields, tags, labels, occurrences, attributes, heads = columns
+        if heads:
+            attributes = self._numbered(heads)
+        parts = (self._now, fields, tags, labels, attributes)
+        if entity.section == "group":
+            plan.changed_groups.append((entity.summary, *parts, entity_id))
+            return
+        details = entity.details
+        plan.changed_indicators.append(
+            (
+                entity.xid or NO_TEXT,
+                details.rating,
+                details.confidence,
+                details.active,
+                *parts,
+                occurrences,
+                entity_id,
+            )
         )
 
-    def _tags(self, plan: Plan, sent: tuple[str, ...] | None, stored: Stored) -> str:
-        mode = self._config.tags
-        if not sent:
-            return self._without(mode, sent)
-        text = self._tag_lists.get(sent)
-        if text is None:
-            names = self._store.tags
-            for name in names.missing(plan.connection, self._owner_id, sent):
-                names.add(plan.connection, self._owner_id, name)
-            text = self._tag_lists[sent] = _json(list(dict.fromkeys(sent)))
-        return text if mode == "Replace" else _union(stored.tags, sent)
+    def _prepare(self, plan: Plan, entity: Incoming) -> _Columns:
+        """Write as JSON what is not merged, having made the tags and labels that are new."""
+        details, before, config = entity.details, entity.loss, self._config
+        attributes = self._attributes(plan, entity)
+        if len(attributes) > 1:
+            _show_one(attributes)
+        columns = _Columns(
+            _json(details.fields) if details.fields else NO_TEXT,
+            self._tags(plan, details.tags),
+            self._labels(plan, entity),
+            _json(_each_once(details.occurrences)) if details.occurrences else NO_TEXT,
+            NO_TEXT if details.attributes else self._without(config.attributes, details.attributes),
+            [f'{_json(one)[:-1]},"id":' for one in attributes],
+        )
+        if entity.loss == before:
+            if len(self._prepared) >= _MOST:
+                self._prepared.clear()
+            self._prepared[details] = columns
+        return columns
 
-    def _labels(self, plan: Plan, entity: Incoming, stored: Stored) -> str:
-        sent, mode = entity.labels, self._config.labels
+    def _merged(self, columns: _Columns, details: Details, stored: Stored) -> _Columns:
+        """Merge with what is stored, as the write types say."""
+        config = self._config
+        if details.fields:
+            columns = columns._replace(fields=_json({**stored.fields, **details.fields}))
+        if details.occurrences:
+            both = [*stored.occurrences, *details.occurrences]
+            columns = columns._replace(occurrences=_json(_each_once(both)))
+        if details.tags and config.tags == "Append":
+            columns = columns._replace(tags=_union(stored.tags, columns.tags))
+        if details.labels and config.labels == "Append":
+            columns = columns._replace(labels=_union(stored.labels, columns.labels))
+        if columns.heads and config.attributes != "Replace":
+            new = orjson.loads(self._numbered(columns.heads))
+            kept = stored.attributes
+            if config.attributes == "Singleton":
+                types = {one["type"] for one in new}
+                kept = [one for one in kept if one["type"] not in types]
+            merged = kept + new
+            _show_one(merged)
+            columns = columns._replace(attributes=_json(merged), heads=[])
+        return columns
+
+    def _tags(self, plan: Plan, sent: tuple[str, ...] | None) -> str:
         if not sent:
-            return self._without(mode, sent)
-        text = self._label_lists.get(sent)
-        if text is None:
-            sent = self._existing(plan, entity, sent)
-            text = _json(list(dict.fromkeys(sent)))
-            if sent == entity.labels:
-                self._label_lists[sent] = text
-        return text if mode == "Replace" else _union(stored.labels, sent)
+            return self._without(self._config.tags, sent)
+        names = self._store.tags
+        for name in names.missing(plan.connection, self._owner_id, sent):
+            names.add(plan.connection, self._owner_id, name)
+        return _json(list(dict.fromkeys(sent)))
+
+    def _labels(self, plan: Plan, entity: Incoming) -> str:
+        sent = entity.details.labels
+        if not sent:
+            return self._without(self._config.labels, sent)
+        return _json(list(dict.fromkeys(self._existing(plan, entity, sent))))
 
     def _existing(self, plan: Plan, entity: Incoming, sent: tuple[str, ...]) -> tuple[str, ...]:
         """Return the labels that exist, having made those that are new and came with all."""
-        names, made = self._store.labels, entity.made_labels or {}
+        names, made = self._store.labels, entity.details.made_labels or {}
         lost: list[str] = []
         for name in names.missing(plan.connection, self._owner_id, sent):
             if name in made:
@@ -164,29 +238,27 @@ class Writer:
                 )
         return tuple(name for name in sent if name not in lost)
 
-    def _attributes(self, plan: Plan, entity: Incoming, stored: Stored, now: float) -> str:
-        sent, mode = entity.attributes, self._config.attributes
-        if not sent:
-            return self._without(mode, sent)
-        if mode == "Static":
-            return NO_TEXT
-        number = self._store.next_attribute
-        self._store.next_attribute += len(sent)
-        for one in sent:
-            one["id"] = number
-            one["date_added"] = now
-            number += 1
+    def _attributes(self, plan: Plan, entity: Incoming) -> list[dict[str, Any]]:
+        """Return the attributes that are written, without ids, with those labels that exist."""
+        if self._config.attributes == "Static":
+            return []
+        attributes: list[dict[str, Any]] = []
+        for sent in entity.details.attributes or ():
+            one = sent.copy()
             marked = self._existing(plan, entity, one.pop("labels", ()))
             if marked:
                 one["labels"] = marked
-        if mode == "Append":
-            sent = stored.attributes + sent
-        elif mode == "Singleton":
-            types = {one["type"] for one in sent}
-            sent = [one for one in stored.attributes if one["type"] not in types] + sent
-        if len(sent) > 1:
-            _show_one(sent)
-        return _json(sent)
+            attributes.append(one)
+        return attributes
+
+    def _numbered(self, heads: list[str]) -> str:
+        """Return attributes as JSON, each with the next id and the time."""
+        first, stamp = self._store.next_attribute, self._stamp
+        self._store.next_attribute = first + len(heads)
+        if len(heads) == 1:
+            return f"[{heads[0]}{first}{stamp}]"
+        whole = [f"{head}{number}{stamp}" for number, head in enumerate(heads, first)]
+        return f"[{','.join(whole)}]"
 
     def _without(self, mode: str, sent: Sized | None) -> str:
         """Return the column of a part of which nothing was sent, not even an array if None."""
@@ -204,8 +276,16 @@ def _show_one(attributes: list[dict[str, Any]]) -> None:
             seen.add(one["type"])
 
 
-def _union(kept: list[str], sent: tuple[str, ...]) -> str:
-    return _json(list(dict.fromkeys((*kept, *sent))))
+def _each_once(occurrences: list[list[str | None]]) -> list[list[str | None]]:
+    found: list[list[str | None]] = []
+    for one in occurrences:
+        if one not in found:
+            found.append(one)
+    return found
+
+
+def _union(kept: list[str], sent: str) -> str:
+    return _json(list(dict.fromkeys((*kept, *orjson.loads(sent)))))
 
 
 def _json(value: Any) -> str:

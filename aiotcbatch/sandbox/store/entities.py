@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from aiotcbatch.sandbox.store.database import Connection
 
-__all__ = ["Found", "Names", "Occurrence", "Plan", "Stored", "bulk_select"]
+__all__ = ["Names", "Occurrence", "Plan", "Stored", "bulk_select"]
 
 #: How many values a lookup asks for in one statement; few sizes, so that statements are reused.
 _SIZES = (1, 16, 256)
@@ -26,14 +26,6 @@ _CACHED_NAMES = 100_000
 
 #: File name, path and date of a file occurrence.
 Occurrence = tuple[str | None, str | None, str | None]
-
-
-class Found(NamedTuple):
-    """An entity that was there already."""
-
-    identity: str
-    id: int
-    type: str
 
 
 @dataclass(slots=True)
@@ -77,34 +69,56 @@ class Plan:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        #: New entities: all columns, in their order.
-        self.new: list[tuple[Any, ...]] = []
-        #: New values of entities, of which those that are absent stay as they were: summary, xid,
-        #: rating, confidence, active, last_modified, the columns of JSON in their order, and id.
-        self.changed: list[tuple[Any, ...]] = []
+        #: New groups: id, owner, identity, type, xid, summary, two times, and the columns of JSON
+        #: from ``fields`` to ``attributes``.
+        self.new_groups: list[tuple[Any, ...]] = []
+        #: New indicators: id, owner, identity, type, xid, summary, rating, confidence, active, two
+        #: times, and the columns of JSON.
+        self.new_indicators: list[tuple[Any, ...]] = []
+        #: New values of groups, of which those that are absent stay as they were: summary,
+        #: last_modified, the columns of JSON from ``fields`` to ``attributes``, and id.
+        self.changed_groups: list[tuple[Any, ...]] = []
+        #: The same of indicators: xid, rating, confidence, active, last_modified, the columns of
+        #: JSON, and id. What is not here is their identity, which does not change.
+        self.changed_indicators: list[tuple[Any, ...]] = []
         #: Files with other hashes: identity, summary, id.
         self.renamed: list[tuple[str, str, int]] = []
         #: Which File has which hash: owner, hash, entity.
         self.hashes: list[tuple[int, str, int]] = []
 
     def carry_out(self) -> None:
-        """Write it all."""
-        many = self.connection.executemany
-        many(_INSERT, self.new)
-        many(_UPDATE, self.changed)
-        many("UPDATE entity SET identity = ?, summary = ? WHERE id = ?", self.renamed)
-        many("INSERT OR REPLACE INTO file_hash VALUES (?, ?, ?)", self.hashes)
+        """Write it all, and be empty then."""
+        steps: tuple[tuple[str, list[Any]], ...] = (
+            (_NEW_GROUP, self.new_groups),
+            (_NEW_INDICATOR, self.new_indicators),
+            (_CHANGED_GROUP, self.changed_groups),
+            (_CHANGED_INDICATOR, self.changed_indicators),
+            ("UPDATE entity SET identity = ?, summary = ? WHERE id = ?", self.renamed),
+            ("INSERT OR REPLACE INTO file_hash VALUES (?, ?, ?)", self.hashes),
+        )
+        for statement, rows in steps:
+            if rows:
+                self.connection.executemany(statement, rows)
+                rows.clear()
 
 
-_INSERT = (
-    "INSERT INTO entity VALUES (?, ?, ?, ?, ?, nullif(?, ''), ?, nullif(?, -1), nullif(?, -1),"
-    " nullif(?, -1), ?, ?, ifnull(nullif(?, ''), '{}'), ifnull(nullif(?, ''), '[]'),"
-    " ifnull(nullif(?, ''), '[]'), ifnull(nullif(?, ''), '[]'), ifnull(nullif(?, ''), '[]'))"
+_NEW_GROUP = (
+    "INSERT INTO entity VALUES (?, ?, ?, 'G', ?, ?, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, ?, '[]')"
 )
-_UPDATE = (
-    "UPDATE entity SET summary = ifnull(nullif(?, ''), summary), xid = ifnull(nullif(?, ''), xid),"
-    " rating = ifnull(nullif(?, -1), rating), confidence = ifnull(nullif(?, -1), confidence),"
-    " active = ifnull(nullif(?, -1), active), last_modified = ?,"
+_NEW_INDICATOR = (
+    "INSERT INTO entity VALUES (?, ?, ?, 'I', ?, nullif(?, ''), ?, nullif(?, -1), nullif(?, -1), ?,"
+    " ?, ?, ?, ?, ?, ?, ?)"
+)
+_CHANGED_GROUP = (
+    "UPDATE entity SET summary = ?, last_modified = ?,"
+    " fields = ifnull(nullif(?, ''), fields), tags = ifnull(nullif(?, ''), tags),"
+    " labels = ifnull(nullif(?, ''), labels), attributes = ifnull(nullif(?, ''), attributes)"
+    " WHERE id = ?"
+)
+_CHANGED_INDICATOR = (
+    "UPDATE entity SET xid = ifnull(nullif(?, ''), xid), rating = ifnull(nullif(?, -1), rating),"
+    " confidence = ifnull(nullif(?, -1), confidence), active = ifnull(nullif(?, -1), active),"
+    " last_modified = ?,"
     " fields = ifnull(nullif(?, ''), fields), tags = ifnull(nullif(?, ''), tags),"
     " labels = ifnull(nullif(?, ''), labels), attributes = ifnull(nullif(?, ''), attributes),"
     " occurrences = ifnull(nullif(?, ''), occurrences) WHERE id = ?"
@@ -143,11 +157,10 @@ def bulk_select(connection: Connection, head: str, values: Sequence[Any], *fixed
     return rows
 
 
-def match(connection: Connection, owner_id: int, identities: Sequence[str]) -> dict[str, Found]:
-    """Return those of the entities that exist, by identity."""
-    head = "SELECT identity, id, type FROM entity WHERE owner_id = ? AND identity"
-    made = tuple.__new__  # what Found._make comes down to
-    return {row[0]: made(Found, row) for row in bulk_select(connection, head, identities, owner_id)}
+def match(connection: Connection, owner_id: int, identities: Sequence[str]) -> dict[str, int]:
+    """Return the ids of those of the entities that exist, by identity."""
+    head = "SELECT identity, id FROM entity WHERE owner_id = ? AND identity"
+    return dict(bulk_select(connection, head, identities, owner_id))
 
 
 def match_ids(
