@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiotcbatch.sandbox.engine import groups, values
 from aiotcbatch.sandbox.engine.batch import StopError
-from aiotcbatch.sandbox.engine.incoming import Link, MalformedError, RefusedError
+from aiotcbatch.sandbox.engine.incoming import Incoming, Link, MalformedError, RefusedError
 from aiotcbatch.sandbox.store import entities as table
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from aiotcbatch.sandbox.catalog import Catalog
     from aiotcbatch.sandbox.engine.batch import Context
     from aiotcbatch.sandbox.engine.document import Part
-    from aiotcbatch.sandbox.engine.incoming import Incoming
     from aiotcbatch.sandbox.engine.indicators import IndicatorReader
     from aiotcbatch.sandbox.store.database import Connection
 
@@ -206,6 +205,10 @@ class Joiner:
         self._context = context
         self._report = context.report
         self._seen: set[Row] = set()
+        #: Links of entities that are still to be written, in their order: rows that are ready, and
+        #: entities of which some link points to what was not known.
+        self._pending: list[Row | Incoming] = []
+        self._groups: dict[str, int] = {}
         self._write = table.dissociate if context.config.delete else table.associate
 
     def process(self, connection: Connection, part: Part) -> None:
@@ -253,28 +256,66 @@ class Joiner:
         if self._context.config.halt:
             raise StopError(position - first)
 
-    def link(self, connection: Connection, entities: list[Incoming]) -> None:
+    @property
+    def pending(self) -> bool:
+        """Whether links of entities are still to be written."""
+        return bool(self._pending)
+
+    def know(self, group: Incoming) -> None:
+        """Remember which group an xid of this job stands for: most links are to such groups."""
+        self._groups[group.xid or ""] = group.id
+
+    def later(self, entity: Incoming, links: list[Link]) -> None:
+        """Note links of an entity; they are written when all of the document is there."""
+        rows: list[Row] = []
+        for link in links:
+            other = self._groups.get(link.ref)
+            if other is None or link.type or link.id is not None:
+                self._pending.append(entity)
+                return
+            if other != entity.id:
+                rows.append(pair(entity.id, other, link.association))
+        self._pending += rows
+
+    def drop(self) -> None:
+        """Write no more links of entities, since the job stops."""
+        self._pending.clear()
+
+    def link(self, connection: Connection, limit: int) -> None:
         """
-        Write the links that stand in entities, when all of the document is there.
+        Write links that stand in entities, when all of the document is there.
+
+        Args:
+            connection: The database.
+            limit: For how many entities to do so.
 
         Raises:
             StopError: What an entity points to does not exist, and the job stops at that.
         """
+        part = self._pending[:limit]
+        del self._pending[:limit]
         found = self._context.resolver.resolve(
-            connection, [link for entity in entities for link in entity.links or ()]
+            connection,
+            [link for one in part if isinstance(one, Incoming) for link in one.links or ()],
         )
         rows: list[Row] = []
-        for index, entity in enumerate(entities):
-            missing = ""
-            for link in entity.links or ():
-                target = found.get(link)
-                if target is None:
-                    missing = missing or shown(link)
-                elif target.id != entity.id:
-                    rows.append(pair(entity.id, target.id, link.association))
-            if missing:
-                self._report.unlinked(entity, missing)
-                if self._context.config.halt:
-                    self._write(connection, rows)
-                    raise StopError(index)
+        for index, one in enumerate(part):
+            if not isinstance(one, Incoming):
+                rows.append(one)
+            elif not self._resolved(one, found, rows) and self._context.config.halt:
+                self._write(connection, rows)
+                raise StopError(index)
         self._write(connection, rows)
+
+    def _resolved(self, entity: Incoming, found: dict[Link, Target], rows: list[Row]) -> bool:
+        """Collect the rows for an entity's links; False if some of them point to nothing."""
+        missing = ""
+        for link in entity.links or ():
+            target = found.get(link)
+            if target is None:
+                missing = missing or shown(link)
+            elif target.id != entity.id:
+                rows.append(pair(entity.id, target.id, link.association))
+        if missing:
+            self._report.unlinked(entity, missing)
+        return not missing

@@ -13,6 +13,7 @@ from aiotcbatch.sandbox.store import entities as table
 from aiotcbatch.sandbox.store.entities import Plan
 
 if TYPE_CHECKING:
+    from aiotcbatch.sandbox.engine.associations import Joiner
     from aiotcbatch.sandbox.engine.batch import Context
     from aiotcbatch.sandbox.engine.document import Part
     from aiotcbatch.sandbox.store.database import Connection
@@ -47,10 +48,12 @@ class Creator:
 
     Args:
         context: The job's tools.
+        joiner: Is told of the links of entities.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, joiner: Joiner) -> None:
         self._context = context
+        self._joiner = joiner
         self._report = context.report
         self._writer = Writer(
             context.store,
@@ -62,8 +65,6 @@ class Creator:
         self._ready: list[Incoming] = []
         self._names: set[str] = set()
         self._first = 0
-        #: Entities whose links are still to be written.
-        self.linked: list[Incoming] = []
 
     def process(self, connection: Connection, part: Part, now: float) -> None:
         """
@@ -126,8 +127,10 @@ class Creator:
                 stop = self._context.config.halt
             else:
                 self._report.stored(entity)
+                if entity.section == "group":
+                    self._joiner.know(entity)
                 if entity.links and entity.id:
-                    self.linked.append(entity)
+                    self._joiner.later(entity, entity.links)
                 stop = self._context.config.halt and bool(entity.loss)
             if stop:
                 plan.carry_out()

@@ -73,9 +73,9 @@ class Run:
             resolver=Resolver(owner_id, readers.indicators),
             report=self._report,
         )
-        self._creator = Creator(self._context)
-        self._remover = Remover(self._context)
         self._joiner = Joiner(self._context)
+        self._creator = Creator(self._context, self._joiner)
+        self._remover = Remover(self._context)
         self._document = Document(body, config.version)
         self._read = False
 
@@ -122,12 +122,12 @@ class Run:
         try:
             if not self._read:
                 done = self._advance(connection, limit, now)
-            elif self._creator.linked:
-                self._link(connection, limit)
+            elif self._joiner.pending:
+                self._joiner.link(connection, limit)
             else:
                 self.job.position = ALL_DONE
         except StopError:
-            self._creator.linked.clear()
+            self._joiner.drop()
             self.job.position = ALL_DONE
         finally:
             if collects:
@@ -168,12 +168,6 @@ class Run:
         else:
             self._creator.process(connection, part, now)
 
-    def _link(self, connection: Connection, limit: int) -> None:
-        linked = self._creator.linked
-        part = linked[:limit]
-        del linked[:limit]
-        self._joiner.link(connection, part)
-
     def _rest(self, part: Part, done: int) -> int:
         """Count the groups and indicators that follow; 0 if what follows is not JSON."""
         number = 0 if part.section == "association" else len(part.values) - done
@@ -197,4 +191,4 @@ class Run:
         found = table.match(connection, self._context.owner_id, [entity.identity])
         if entity.identity in found:
             entity.id = found[entity.identity]
-            self._creator.linked.append(entity)
+            self._joiner.later(entity, entity.links)
