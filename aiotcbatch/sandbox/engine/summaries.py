@@ -18,17 +18,17 @@ __all__ = ["SEPARATOR", "UnfitError", "check_of", "hash_kind", "join", "normal",
 SEPARATOR = " : "
 HASH_KINDS = ("md5", "sha1", "sha256")
 
-_HOST = re.compile(
-    r"(?=.{1,253}\.?\Z)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*"
-    r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?\Z"
-)
+#: Labels of up to 63 characters, of which the first and the last is no hyphen.
+_HOST = re.compile(r"(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.?\Z")
+_LONGEST_HOST = 253
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>]{1,64}@[^@\s\x00-\x1f<>]{1,255}\Z")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#@]+)(?:[/?#].*)?\Z", re.DOTALL)
+#: A scheme, and a host of ASCII without upper case, space and control characters; what follows may
+#: be anything.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?[!\"$-.0->\[-\x7f]+(?:[/?#]|\Z)")
 _ASN = re.compile(r"ASN[0-9]{1,10}\Z")
 _HASH = re.compile(r"[0-9a-fA-F]+\Z")
 _LENGTHS = {32: "md5", 40: "sha1", 64: "sha256"}
 _SECTION = re.compile(r"(?:0|[1-9a-f][0-9a-f]{0,3})\Z")
-_CONTROL = re.compile(r"[\x00-\x20]")
 _SECTIONS = 8
 _LONGEST_PREFIX = {4: 32, 6: 128}
 
@@ -74,7 +74,7 @@ def _address(value: str) -> str:
 
 
 def _host(value: str) -> str:
-    if not _HOST.match(value):
+    if not _HOST.match(value) or len(value.removesuffix(".")) > _LONGEST_HOST:
         raise UnfitError(value)
     return value.lower()
 
@@ -86,11 +86,7 @@ def _email(value: str) -> str:
 
 
 def _url(value: str) -> str:
-    match = _URL.match(value)
-    if match is None:
-        raise UnfitError(value)
-    host = match.group(1)
-    if not host.isascii() or host != host.lower() or _CONTROL.search(host):
+    if not _URL.match(value):
         raise UnfitError(value)
     return value
 
