@@ -144,8 +144,10 @@ class Incoming:
     def say(self, details: Details) -> None:
         """Take in what else it says."""
         self.details = details
-        self.loss = details.loss
-        self.links = details.links
+        if details.loss:
+            self.loss = details.loss
+        if details.links:
+            self.links = details.links
 
     def link(self, links: list[Link]) -> None:
         """Take in more of what it points to."""

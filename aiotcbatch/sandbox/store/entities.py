@@ -159,8 +159,16 @@ def bulk_select(connection: Connection, head: str, values: Sequence[Any], *fixed
 
 def match(connection: Connection, owner_id: int, identities: Sequence[str]) -> dict[str, int]:
     """Return the ids of those of the entities that exist, by identity."""
-    head = "SELECT identity, id FROM entity WHERE owner_id = ? AND identity"
-    return dict(bulk_select(connection, head, identities, owner_id))
+    asked = orjson.dumps(identities).decode()
+    if "\\u0000" in asked:  # where SQLite takes a text in JSON to end
+        head = "SELECT identity, id FROM entity WHERE owner_id = ? AND identity"
+        return dict(bulk_select(connection, head, identities, owner_id))
+    rows = connection.execute(
+        "SELECT asked.key, entity.id FROM json_each(?) AS asked CROSS JOIN entity"
+        " WHERE entity.owner_id = ? AND entity.identity = asked.value",
+        (asked, owner_id),
+    )
+    return {identities[index]: number for index, number in rows}
 
 
 def match_ids(
@@ -204,13 +212,12 @@ def save(connection: Connection, stored: Stored) -> None:
 
 def match_hashes(connection: Connection, owner_id: int, hashes: Sequence[str]) -> dict[str, int]:
     """Return which File has each of the hashes that are known."""
-    rows = bulk_select(
-        connection,
-        "SELECT hash, entity_id FROM file_hash WHERE owner_id = ? AND hash",
-        hashes,
-        owner_id,
+    rows = connection.execute(
+        "SELECT hash, entity_id FROM json_each(?) AS asked CROSS JOIN file_hash"
+        " WHERE owner_id = ? AND hash = asked.value",
+        (orjson.dumps(hashes).decode(), owner_id),
     )
-    return dict(rows)
+    return dict(rows.fetchall())
 
 
 def hashes_of(connection: Connection, entity_id: int, owner_id: int) -> list[str]:
