@@ -108,7 +108,7 @@ class Settings:
     absent_clears: bool = False
     inline_errors: bool = False
     keep_bodies: int | None = 100
-    chunk: int = 500
+    chunk: int = 1000
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from aiotcbatch.sandbox.store.database import Connection
     from aiotcbatch.sandbox.store.spool import Received
@@ -222,8 +222,10 @@ def forget_bodies(connection: Connection, keep: int) -> list[str]:
     return [row[1] for row in rows if row[1]]
 
 
-def add_errors(connection: Connection, job_id: int, errors: Iterable[JobError]) -> None:
+def add_errors(connection: Connection, job_id: int, errors: Sequence[JobError]) -> None:
     """Note what went wrong."""
+    if not errors:
+        return
     (count,) = connection.execute(
         "SELECT count(*) FROM job_error WHERE job_id = ?", (job_id,)
     ).fetchone()
