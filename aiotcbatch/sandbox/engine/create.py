@@ -149,7 +149,9 @@ class Creator:
             ids,
             table.match_ids(connection, owner_id, list(ids.values())) if groups else {},
             self._stored(connection, ready, ids),
-            {} if groups else self._files.known(connection, ready),
+            self._files.known(
+                connection, [one for one in ready if one.hashes and one.identity not in ids]
+            ),
             quota,
         )
 

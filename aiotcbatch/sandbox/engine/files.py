@@ -51,14 +51,25 @@ class FileMerger:
         self._context = context
         self._writer = writer
 
-    def known(self, connection: Connection, ready: list[Incoming]) -> dict[str, int]:
-        """Return which hashes of the incoming Files exist, and where."""
-        values = [
-            value.lower() for entity in ready if entity.hashes for value in entity.hashes.values()
-        ]
-        if not values:
-            return {}
-        return table.match_hashes(connection, self._context.owner_id, values)
+    def known(self, connection: Connection, files: list[Incoming]) -> dict[str, int]:
+        """
+        Return which hashes of incoming Files exist, and where.
+
+        Args:
+            connection: The database.
+            files: Files that do not exist as they are.
+        """
+        single: list[str] = []
+        multi: list[str] = []
+        for entity in files:
+            hashes = [value.lower() for value in (entity.hashes or {}).values()]
+            if len(hashes) == 1:
+                single += hashes
+            else:
+                multi += hashes
+        owner_id = self._context.owner_id
+        known = table.match_multi_hashes(connection, owner_id, single) if single else {}
+        return known | table.match_hashes(connection, owner_id, multi) if multi else known
 
     @staticmethod
     def touches(entity: Incoming, known: dict[str, int]) -> bool:
@@ -141,7 +152,8 @@ class FileMerger:
         favored = self._context.config.collision != "FavorExisting"
         result = {**existing, **incoming} if favored else {**incoming, **existing}
         hashes = {kind: result[kind] for kind in summaries.HASH_KINDS if kind in result}
-        plan.hashes += [(owner_id, value.lower(), primary.id) for value in hashes.values()]
+        if len(hashes) > 1:
+            plan.hashes += [(owner_id, value.lower(), primary.id) for value in hashes.values()]
         entity.id = primary.id
         summary = summaries.join(list(hashes.values()))
         plan.renamed.append((f"File:{summary.lower()}", summary, primary.id))

@@ -126,7 +126,7 @@ class Writer:
                 occurrences or "[]",
             )
         )
-        if entity.hashes:
+        if entity.hashes and len(entity.hashes) > 1:
             plan.hashes += [
                 (self._owner_id, value.lower(), number) for value in entity.hashes.values()
             ]

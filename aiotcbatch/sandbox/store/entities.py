@@ -83,7 +83,7 @@ class Plan:
         self.changed_indicators: list[tuple[Any, ...]] = []
         #: Files with other hashes: identity, summary, id.
         self.renamed: list[tuple[str, str, int]] = []
-        #: Which File has which hash: owner, hash, entity.
+        #: Which hashes Files with several of them have: owner, hash, entity.
         self.hashes: list[tuple[int, str, int]] = []
 
     def carry_out(self) -> None:
@@ -94,7 +94,7 @@ class Plan:
             (_CHANGED_GROUP, self.changed_groups),
             (_CHANGED_INDICATOR, self.changed_indicators),
             ("UPDATE entity SET identity = ?, summary = ? WHERE id = ?", self.renamed),
-            ("INSERT OR REPLACE INTO file_hash VALUES (?, ?, ?)", self.hashes),
+            ("INSERT OR REPLACE INTO multi_hash VALUES (?, ?, ?)", self.hashes),
         )
         for statement, rows in steps:
             if rows:
@@ -212,8 +212,18 @@ def save(connection: Connection, stored: Stored) -> None:
 
 def match_hashes(connection: Connection, owner_id: int, hashes: Sequence[str]) -> dict[str, int]:
     """Return which File has each of the hashes that are known."""
+    alone = {f"File:{value}": value for value in hashes}
+    found = match(connection, owner_id, list(alone))
+    known = match_multi_hashes(connection, owner_id, hashes)
+    return known | {alone[identity]: entity_id for identity, entity_id in found.items()}
+
+
+def match_multi_hashes(
+    connection: Connection, owner_id: int, hashes: Sequence[str]
+) -> dict[str, int]:
+    """Return which File with several hashes has each of the hashes that are known."""
     rows = connection.execute(
-        "SELECT hash, entity_id FROM json_each(?) AS asked CROSS JOIN file_hash"
+        "SELECT hash, entity_id FROM json_each(?) AS asked CROSS JOIN multi_hash"
         " WHERE owner_id = ? AND hash = asked.value",
         (orjson.dumps(hashes).decode(), owner_id),
     )
@@ -234,7 +244,7 @@ def delete_hashes(connection: Connection, entity_id: int, owner_id: int) -> None
         (owner_id, value.lower(), entity_id) for value in hashes_of(connection, entity_id, owner_id)
     ]
     connection.executemany(
-        "DELETE FROM file_hash WHERE owner_id = ? AND hash = ? AND entity_id = ?", rows
+        "DELETE FROM multi_hash WHERE owner_id = ? AND hash = ? AND entity_id = ?", rows
     )
 
 

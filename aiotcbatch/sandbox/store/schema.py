@@ -13,7 +13,7 @@ from __future__ import annotations
 __all__ = ["SCHEMA", "TABLES", "VERSION"]
 
 #: Stands in ``PRAGMA user_version``; a file of another version is refused.
-VERSION = 3
+VERSION = 4
 
 SCHEMA = """
 -- What must survive a restart and is no row of anything else: 'next_entity' and
@@ -92,13 +92,20 @@ CREATE TABLE entity (
 );
 CREATE UNIQUE INDEX entity_identity ON entity (owner_id, identity);
 
--- Each hash of each File, lower case. A hash belongs to one File of an owner.
-CREATE TABLE file_hash (
+-- Each hash, lower case, of each File that has several: a hash belongs to one File of an owner.
+-- That of a File with a single one stands in its identity, and so needs no row here.
+CREATE TABLE multi_hash (
     owner_id  INTEGER NOT NULL,
     hash      TEXT NOT NULL,
     entity_id INTEGER NOT NULL,
     PRIMARY KEY (owner_id, hash)
 ) WITHOUT ROWID;
+
+CREATE VIEW file_hash AS
+SELECT owner_id, hash, entity_id FROM multi_hash
+UNION ALL
+SELECT owner_id, substr(identity, length('File:') + 1), id FROM entity
+WHERE type = 'File' AND instr(identity, ' : ') = 0;
 
 CREATE VIEW file_occurrence AS
 SELECT
@@ -179,7 +186,7 @@ TABLES = (
     "association",
     "label",
     "tag",
-    "file_hash",
+    "multi_hash",
     "entity",
     "job_error",
     "job_body",
