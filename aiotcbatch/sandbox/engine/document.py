@@ -199,12 +199,12 @@ class Document:
                     fault, more = error, False
             if not values:
                 break
-            part = Part(name, first, values[: self._limit])
-            del values[: self._limit]
-            first += len(part.values)
+            number = min(len(values), self._limit)
             size = (self._at - start) // (first + len(values))
-            self._out = self._at - len(values) * size  # about what was read ahead
-            yield part
+            self._out = self._at - (len(values) - number) * size  # about what was read ahead
+            # No name for it here, since that would keep it until the next one is asked for.
+            yield Part(name, first, _taken(values, number))
+            first += number
         if fault is not None:
             raise fault
 
@@ -309,6 +309,13 @@ class Document:
         return DocumentError(
             f"com.google.gson.JsonSyntaxException: Not {expected}: {shown}", self._path
         )
+
+
+def _taken(values: list[Any], number: int) -> list[Any]:
+    """Take the first values out of a list."""
+    taken = values[:number]
+    del values[:number]
+    return taken
 
 
 def _decoded(body: bytes) -> str:
