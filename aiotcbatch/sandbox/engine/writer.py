@@ -91,7 +91,6 @@ class Writer:
         if heads:
             attributes = self._numbered(heads)
         now = self._now
-        parts = (fields or "{}", tags or "[]", labels or "[]", attributes or "[]")
         if entity.section == "group":
             plan.new_groups.append(
                 (
@@ -103,29 +102,35 @@ class Writer:
                     entity.summary,
                     now,
                     now,
-                    *parts,
+                    tags or "[]",
+                    labels or "[]",
+                    attributes or "[]",
+                    fields or "{}",
                 )
             )
             return
         details = entity.details
         active = details.active
-        plan.new_indicators.append(
-            (
-                number,
-                self._owner_id,
-                entity.identity,
-                entity.type,
-                entity.xid or NO_TEXT,
-                entity.summary,
-                details.rating,
-                details.confidence,
-                1 if active == NO_NUMBER else active,
-                now,
-                now,
-                *parts,
-                occurrences or "[]",
-            )
+        row = (
+            number,
+            self._owner_id,
+            entity.identity,
+            entity.type,
+            entity.xid or NO_TEXT,
+            entity.summary,
+            details.rating,
+            details.confidence,
+            1 if active == NO_NUMBER else active,
+            now,
+            now,
+            tags or "[]",
+            labels or "[]",
+            attributes or "[]",
         )
+        if fields or occurrences:
+            plan.new_full_indicators.append((*row, fields or "{}", occurrences or "[]"))
+        else:
+            plan.new_indicators.append(row)
         if entity.hashes and len(entity.hashes) > 1:
             plan.hashes += [
                 (self._owner_id, value.lower(), number) for value in entity.hashes.values()
@@ -147,22 +152,19 @@ class Writer:
         fields, tags, labels, occurrences, attributes, heads = columns
         if heads:
             attributes = self._numbered(heads)
-        parts = (self._now, fields, tags, labels, attributes)
+        now = self._now
         if entity.section == "group":
-            plan.changed_groups.append((entity.summary, *parts, entity_id))
+            plan.changed_groups.append(
+                (entity.summary, now, tags, labels, attributes, fields, entity_id)
+            )
             return
         details = entity.details
-        plan.changed_indicators.append(
-            (
-                entity.xid or NO_TEXT,
-                details.rating,
-                details.confidence,
-                details.active,
-                *parts,
-                occurrences,
-                entity_id,
-            )
-        )
+        scores = (details.rating, details.confidence, details.active)
+        row = (entity.xid or NO_TEXT, *scores, now, tags, labels, attributes)
+        if fields or occurrences:
+            plan.changed_full_indicators.append((*row, fields, occurrences, entity_id))
+        else:
+            plan.changed_indicators.append((*row, entity_id))
 
     def _prepare(self, plan: Plan, entity: Incoming) -> _Columns:
         """Write as JSON what is not merged, having made the tags and labels that are new."""

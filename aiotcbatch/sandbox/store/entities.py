@@ -69,18 +69,22 @@ class Plan:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        #: New groups: id, owner, identity, type, xid, summary, two times, and the columns of JSON
-        #: from ``fields`` to ``attributes``.
+        #: New groups: id, owner, identity, type, xid, summary, two times, tags, labels, attributes,
+        #: fields.
         self.new_groups: list[tuple[Any, ...]] = []
         #: New indicators: id, owner, identity, type, xid, summary, rating, confidence, active, two
-        #: times, and the columns of JSON.
+        #: times, tags, labels, attributes.
         self.new_indicators: list[tuple[Any, ...]] = []
+        #: The same, and then fields and occurrences, which most indicators have none of.
+        self.new_full_indicators: list[tuple[Any, ...]] = []
         #: New values of groups, of which those that are absent stay as they were: summary,
-        #: last_modified, the columns of JSON from ``fields`` to ``attributes``, and id.
+        #: last_modified, tags, labels, attributes, fields, and id.
         self.changed_groups: list[tuple[Any, ...]] = []
-        #: The same of indicators: xid, rating, confidence, active, last_modified, the columns of
-        #: JSON, and id. What is not here is their identity, which does not change.
+        #: The same of indicators: xid, rating, confidence, active, last_modified, tags, labels,
+        #: attributes, and id. What is not here is their identity, which does not change.
         self.changed_indicators: list[tuple[Any, ...]] = []
+        #: The same with fields and occurrences before the id.
+        self.changed_full_indicators: list[tuple[Any, ...]] = []
         #: Files with other hashes: identity, summary, id.
         self.renamed: list[tuple[str, str, int]] = []
         #: Which hashes Files with several of them have: owner, hash, entity.
@@ -91,8 +95,10 @@ class Plan:
         steps: tuple[tuple[str, list[Any]], ...] = (
             (_NEW_GROUP, self.new_groups),
             (_NEW_INDICATOR, self.new_indicators),
+            (_NEW_FULL_INDICATOR, self.new_full_indicators),
             (_CHANGED_GROUP, self.changed_groups),
             (_CHANGED_INDICATOR, self.changed_indicators),
+            (_CHANGED_FULL_INDICATOR, self.changed_full_indicators),
             ("UPDATE entity SET identity = ?, summary = ? WHERE id = ?", self.renamed),
             ("INSERT OR REPLACE INTO multi_hash VALUES (?, ?, ?)", self.hashes),
         )
@@ -102,27 +108,41 @@ class Plan:
                 rows.clear()
 
 
-_NEW_GROUP = (
-    "INSERT INTO entity VALUES (?, ?, ?, 'G', ?, ?, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, ?, '[]')"
+#: What stands for NULL in these columns.
+_ABSENT = {"xid": "''", "rating": "-1", "confidence": "-1", "active": "-1"}
+#: Columns that every change has anew.
+_ALWAYS = frozenset({"summary", "last_modified"})
+
+
+def _new(kind: str, columns: str) -> str:
+    """Write the statement for new rows of these columns."""
+    names = columns.split()
+    marks = [f"nullif(?, {_ABSENT[name]})" if name in _ABSENT else "?" for name in names]
+    return f"INSERT INTO entity (kind, {', '.join(names)}) VALUES ('{kind}', {', '.join(marks)})"  # noqa: S608
+
+
+def _changed(columns: str) -> str:
+    """Write the statement that sets these columns, where there is something to set."""
+    sets = [
+        f"{name} = ?"
+        if name in _ALWAYS
+        else f"{name} = ifnull(nullif(?, {_ABSENT.get(name, repr(NO_TEXT))}), {name})"
+        for name in columns.split()
+    ]
+    return f"UPDATE entity SET {', '.join(sets)} WHERE id = ?"  # noqa: S608
+
+
+_WHICH = "id owner_id identity type xid summary"
+_SCORES = "rating confidence active"
+_LISTS = "tags labels attributes"
+_NEW_GROUP = _new("G", f"{_WHICH} date_added last_modified {_LISTS} fields")
+_NEW_INDICATOR = _new("I", f"{_WHICH} {_SCORES} date_added last_modified {_LISTS}")
+_NEW_FULL_INDICATOR = _new(
+    "I", f"{_WHICH} {_SCORES} date_added last_modified {_LISTS} fields occurrences"
 )
-_NEW_INDICATOR = (
-    "INSERT INTO entity VALUES (?, ?, ?, 'I', ?, nullif(?, ''), ?, nullif(?, -1), nullif(?, -1), ?,"
-    " ?, ?, ?, ?, ?, ?, ?)"
-)
-_CHANGED_GROUP = (
-    "UPDATE entity SET summary = ?, last_modified = ?,"
-    " fields = ifnull(nullif(?, ''), fields), tags = ifnull(nullif(?, ''), tags),"
-    " labels = ifnull(nullif(?, ''), labels), attributes = ifnull(nullif(?, ''), attributes)"
-    " WHERE id = ?"
-)
-_CHANGED_INDICATOR = (
-    "UPDATE entity SET xid = ifnull(nullif(?, ''), xid), rating = ifnull(nullif(?, -1), rating),"
-    " confidence = ifnull(nullif(?, -1), confidence), active = ifnull(nullif(?, -1), active),"
-    " last_modified = ?,"
-    " fields = ifnull(nullif(?, ''), fields), tags = ifnull(nullif(?, ''), tags),"
-    " labels = ifnull(nullif(?, ''), labels), attributes = ifnull(nullif(?, ''), attributes),"
-    " occurrences = ifnull(nullif(?, ''), occurrences) WHERE id = ?"
-)
+_CHANGED_GROUP = _changed(f"summary last_modified {_LISTS} fields")
+_CHANGED_INDICATOR = _changed(f"xid {_SCORES} last_modified {_LISTS}")
+_CHANGED_FULL_INDICATOR = _changed(f"xid {_SCORES} last_modified {_LISTS} fields occurrences")
 
 
 def _batches(values: Sequence[Any]) -> Iterator[tuple[int, list[Any]]]:

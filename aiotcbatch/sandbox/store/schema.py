@@ -84,11 +84,11 @@ CREATE TABLE entity (
     active        INTEGER,
     date_added    REAL NOT NULL,
     last_modified REAL NOT NULL,
-    fields        TEXT NOT NULL,     -- JSON: everything else that the type has
+    fields        TEXT NOT NULL DEFAULT '{}',  -- JSON: everything else that the type has
     tags          TEXT NOT NULL,     -- JSON array of names
     labels        TEXT NOT NULL,     -- JSON array of names
     attributes    TEXT NOT NULL,     -- JSON array of what the view 'attribute' shows
-    occurrences   TEXT NOT NULL      -- JSON array: file name, path and date of each
+    occurrences   TEXT NOT NULL DEFAULT '[]'   -- JSON array: file name, path and date of each
 );
 CREATE UNIQUE INDEX entity_identity ON entity (owner_id, identity);
 
