@@ -195,10 +195,12 @@ def match_ids(
     connection: Connection, owner_id: int, ids: Sequence[int]
 ) -> dict[int, tuple[str, str]]:
     """Return kind and type of those of the ids that exist in the owner."""
-    rows = bulk_select(
-        connection, "SELECT id, kind, type FROM entity WHERE owner_id = ? AND id", ids, owner_id
+    rows = connection.execute(
+        "SELECT entity.id, entity.kind, entity.type FROM json_each(?) AS asked CROSS JOIN entity"
+        " WHERE entity.id = asked.value AND entity.owner_id = ?",
+        (orjson.dumps(ids).decode(), owner_id),
     )
-    return {row[0]: (row[1], row[2]) for row in rows}
+    return {number: (kind, name) for number, kind, name in rows}
 
 
 def indicator_by_xid(connection: Connection, owner_id: int, xid: str) -> int:
