@@ -69,6 +69,7 @@ class Details:
         occurrences: File occurrences as file name, path and date.
         links: What it points to, as far as that was not taken out before.
         loss: Why some part of it was left out, "" if nothing was.
+        remembered: Whether others may come to share it.
     """
 
     # Defaults of the class: most have few of these.
@@ -82,6 +83,7 @@ class Details:
     occurrences: list[list[str | None]] | None = None
     links: list[Link] | None = None
     loss: str = ""
+    remembered: bool = False
 
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}

@@ -63,8 +63,11 @@ class Writer:
         self._absent_clears = absent_clears
         self._now = 0.0
         self._stamp = ""
-        #: What was prepared of details that came before, when nothing of them was lost.
+        #: What was prepared of details that others may share, when nothing of them was lost.
         self._prepared: dict[Details, _Columns] = {}
+        #: The columns of lists that were met: the same few come with very many entities.
+        self._tag_lists: dict[tuple[str, ...], str] = {}
+        self._label_lists: dict[tuple[str, ...], str] = {}
 
     def at(self, now: float) -> None:
         """Say when what is planned from now on is written."""
@@ -180,7 +183,7 @@ class Writer:
             NO_TEXT if details.attributes else self._without(config.attributes, details.attributes),
             [f'{_json(one)[:-1]},"id":' for one in attributes],
         )
-        if entity.loss == before:
+        if details.remembered and entity.loss == before:
             if len(self._prepared) >= _MOST:
                 self._prepared.clear()
             self._prepared[details] = columns
@@ -212,16 +215,25 @@ class Writer:
     def _tags(self, plan: Plan, sent: tuple[str, ...] | None) -> str:
         if not sent:
             return self._without(self._config.tags, sent)
-        names = self._store.tags
-        for name in names.missing(plan.connection, self._owner_id, sent):
-            names.add(plan.connection, self._owner_id, name)
-        return _json(list(dict.fromkeys(sent)))
+        text = self._tag_lists.get(sent)
+        if text is None:
+            names = self._store.tags
+            for name in names.missing(plan.connection, self._owner_id, sent):
+                names.add(plan.connection, self._owner_id, name)
+            text = self._tag_lists[sent] = _json(list(dict.fromkeys(sent)))
+        return text
 
     def _labels(self, plan: Plan, entity: Incoming) -> str:
         sent = entity.details.labels
         if not sent:
             return self._without(self._config.labels, sent)
-        return _json(list(dict.fromkeys(self._existing(plan, entity, sent))))
+        text = self._label_lists.get(sent)
+        if text is None:
+            existing = self._existing(plan, entity, sent)
+            text = _json(list(dict.fromkeys(existing)))
+            if existing == sent:
+                self._label_lists[sent] = text
+        return text
 
     def _existing(self, plan: Plan, entity: Incoming, sent: tuple[str, ...]) -> tuple[str, ...]:
         """Return the labels that exist, having made those that are new and came with all."""
@@ -247,9 +259,10 @@ class Writer:
         attributes: list[dict[str, Any]] = []
         for sent in entity.details.attributes or ():
             one = sent.copy()
-            marked = self._existing(plan, entity, one.pop("labels", ()))
-            if marked:
-                one["labels"] = marked
+            if "labels" in one:
+                marked = self._existing(plan, entity, one.pop("labels"))
+                if marked:
+                    one["labels"] = marked
             attributes.append(one)
         return attributes
 
