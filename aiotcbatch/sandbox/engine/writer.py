@@ -191,26 +191,26 @@ class Writer:
 
     def _merged(self, columns: _Columns, details: Details, stored: Stored) -> _Columns:
         """Merge with what is stored, as the write types say."""
+        fields, tags, labels, occurrences, attributes, heads = columns
         config = self._config
         if details.fields:
-            columns = columns._replace(fields=_json({**stored.fields, **details.fields}))
+            fields = _json({**stored.fields, **details.fields})
         if details.occurrences:
-            both = [*stored.occurrences, *details.occurrences]
-            columns = columns._replace(occurrences=_json(_each_once(both)))
+            occurrences = _json(_each_once([*stored.occurrences, *details.occurrences]))
         if details.tags and config.tags == "Append":
-            columns = columns._replace(tags=_union(stored.tags, columns.tags))
+            tags = _union(stored.tags, tags)
         if details.labels and config.labels == "Append":
-            columns = columns._replace(labels=_union(stored.labels, columns.labels))
-        if columns.heads and config.attributes != "Replace":
-            new = orjson.loads(self._numbered(columns.heads))
+            labels = _union(stored.labels, labels)
+        if heads and config.attributes != "Replace":
+            new = orjson.loads(self._numbered(heads))
             kept = stored.attributes
             if config.attributes == "Singleton":
                 types = {one["type"] for one in new}
                 kept = [one for one in kept if one["type"] not in types]
             merged = kept + new
             _show_one(merged)
-            columns = columns._replace(attributes=_json(merged), heads=[])
-        return columns
+            attributes, heads = _json(merged), []
+        return _Columns(fields, tags, labels, occurrences, attributes, heads)
 
     def _tags(self, plan: Plan, sent: tuple[str, ...] | None) -> str:
         if not sent:

@@ -183,11 +183,11 @@ def match(connection: Connection, owner_id: int, identities: Sequence[str]) -> d
     if "\\u0000" in asked:  # where SQLite takes a text in JSON to end
         head = "SELECT identity, id FROM entity WHERE owner_id = ? AND identity"
         return dict(bulk_select(connection, head, identities, owner_id))
-    rows = connection.execute(
+    rows: list[tuple[int, int]] = connection.execute(
         "SELECT asked.key, entity.id FROM json_each(?) AS asked CROSS JOIN entity"
         " WHERE entity.owner_id = ? AND entity.identity = asked.value",
         (asked, owner_id),
-    )
+    ).fetchall()
     return {identities[index]: number for index, number in rows}
 
 
