@@ -172,7 +172,7 @@ class Creator:
                 )
             entity.id = number
             self._writer.change(plan, entity, number, known.stored.get(number))
-        elif entity.hashes and self._files.touches(entity, known.hashes):
+        elif known.hashes and self._files.touches(entity, known.hashes):
             plan.carry_out()
             self._files.merge(plan, entity)
         else:
