@@ -36,6 +36,24 @@ def feed(number: int, size: int) -> bytes:
     return orjson.dumps({"group": [], "indicator": [as_dict(first + i) for i in range(size)]})
 
 
+def unlike(number: int, size: int) -> bytes:
+    """
+    Write the document of a job as `feed` does, but with a text of its own in each attribute.
+
+    Args:
+        number: Which job it is; documents of other numbers share no entity with it.
+        size: How many entities it has.
+
+    Returns:
+        The JSON, ready to be sent.
+    """
+    first = number * size
+    indicators = [as_dict(first + i) for i in range(size)]
+    for place, indicator in enumerate(indicators, first):
+        indicator["attribute"][0]["value"] = f"Seen in a phishing campaign as number {place}"
+    return orjson.dumps({"group": [], "indicator": indicators})
+
+
 def mixed(number: int, size: int) -> bytes:
     """
     Write the document of a job with groups, links and several types.
@@ -109,4 +127,8 @@ _KINDS: tuple[tuple[str, Callable[[int], str]], ...] = (
 )
 
 #: What writes the document of a job, by the name of what is in it.
-MIXES: dict[str, Callable[[int, int], bytes]] = {"feed": feed, "mixed": mixed}
+MIXES: dict[str, Callable[[int, int], bytes]] = {
+    "feed": feed,
+    "unlike": unlike,
+    "mixed": mixed,
+}
