@@ -6,8 +6,9 @@ Entities from files: NDJSON, or a batch document.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
@@ -26,6 +27,8 @@ __all__ = ["Record", "RecordReader"]
 _KINDS: tuple[Kind, ...] = ("group", "indicator", "association")
 _ENDS = frozenset({"ref_1", "ref_2", "id_1", "id_2"})
 _GROUP_TYPES = frozenset(name.casefold() for name in GROUP_CLASSES)
+#: Bytes after which it is decided at last whether they are lines or one value.
+_LOOKED_AT = 1 << 20
 _SHAPES = 'an entity, or a batch document {"group": [], "indicator": [], "association": []}'
 
 
@@ -52,22 +55,26 @@ class RecordReader:
     Cuts bytes into records.
 
     One line is one JSON value: an entity, a dead letter, a batch document, or a list of these.
-    Where the first line is not complete JSON, the whole input is taken as one value, and so held
-    in memory.
+    Where the first line is the beginning of one that goes on in further lines, the whole input is
+    taken as one value, and so held in memory. A byte order mark is skipped.
 
     Args:
         name: What the input is called in errors.
-        on_refused: Called with what is wrong with a line that has no entity, instead of raising it.
+        on_refused: Called with what is wrong where there is no entity, instead of raising it.
     """
 
     def __init__(
         self, name: str, on_refused: Callable[[ValidationError], None] | None = None
     ) -> None:
         self._name = name
-        self._on_refused = on_refused
+        self._refuse = on_refused or _raise
         self._rest: list[bytes] = []
+        self._held = 0
         self._line = 0
+        #: Whether each line is a value; None as long as that is not known.
         self._by_line: bool | None = None
+        #: Whether the first line is the beginning of a value, as far as it tells.
+        self._goes_on = False
 
     def feed(self, data: bytes) -> list[Record]:
         """
@@ -80,21 +87,19 @@ class RecordReader:
             The records that are complete now.
 
         Raises:
-            ValidationError: When a line is not JSON, or not an entity.
+            ValidationError: When something is not JSON, or not an entity, and nobody is to be
+                told of it instead.
         """
-        if self._by_line is False or b"\n" not in data:
-            self._rest.append(data)
-            return []
-        *lines, rest = b"".join((*self._rest, data)).split(b"\n")
+        self._rest.append(data)
         if self._by_line is None:
-            first = next((line for line in lines if line.strip()), None)
-            if first is not None:
-                self._by_line = _is_json(first)
-            if not self._by_line:
-                self._rest = [b"\n".join((*lines, rest))]
-                return []
+            self._held += len(data)
+            if self._held >= _LOOKED_AT if self._goes_on else b"\n" in data:
+                self._decide()
+        if not self._by_line or b"\n" not in data:
+            return []
+        *lines, rest = b"".join(self._rest).split(b"\n")
         self._rest = [rest]
-        return [record for line in lines for record in self._read_line(line)]
+        return self._read_lines(lines)
 
     def close(self) -> list[Record]:
         """
@@ -106,30 +111,93 @@ class RecordReader:
         Raises:
             ValidationError: As `feed`.
         """
-        rest, self._rest = b"".join(self._rest), []
+        text, self._rest = b"".join(self._rest), []
         if self._by_line:
-            return self._read_line(rest)
-        return list(self._records(rest, self._name)) if rest.strip() else []
-
-    def _read_line(self, line: bytes) -> list[Record]:
-        self._line += 1
-        if not line.strip():
+            return self._read_lines(text.split(b"\n"))
+        if self._by_line is None:
+            text = text.removeprefix(BOM_UTF8)
+        if not text.strip():
             return []
-        try:
-            return list(self._records(line, f"{self._name}:{self._line}"))
-        except ValidationError as error:
-            if self._on_refused is None:
-                raise
-            self._on_refused(error)
-            return []
-
-    def _records(self, text: bytes, where: str) -> Iterator[Record]:
         try:
             value = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            shown = text[:60].decode(errors="replace")
-            raise ValidationError("input", shown, f"JSON ({error})", about=where) from error
-        yield from _flatten(value, where)
+            if self._by_line is None and _has_values_by_line(text):
+                return self._read_lines(text.split(b"\n"))
+            form, line = "one JSON object a line, or one batch document", f"line {error.lineno}, "
+            self._refuse(_no_json(text, form, error, self._name, line))
+            return []
+        return list(self._flatten(value, self._name))
+
+    def _decide(self) -> None:
+        """Find out how the input is to be read, if that can be told from what is here."""
+        text = b"".join(self._rest).removeprefix(BOM_UTF8)
+        self._rest = [text]
+        first, ended, _ = text.lstrip().partition(b"\n")
+        if not ended:
+            return
+        self._goes_on = _may_go_on(first)
+        if not self._goes_on:
+            self._by_line = True
+        elif self._held >= _LOOKED_AT:
+            looked_at = text[:_LOOKED_AT].rpartition(b"\n")[0] or first
+            self._by_line = not _may_go_on(looked_at) and _has_values_by_line(looked_at)
+
+    def _read_lines(self, lines: list[bytes]) -> list[Record]:
+        return [record for line in lines for record in self._read_line(line)]
+
+    def _read_line(self, line: bytes) -> Iterator[Record]:
+        self._line += 1
+        if not line.strip():
+            return
+        where = f"{self._name}:{self._line}"
+        try:
+            value = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            self._refuse(_no_json(line, "one JSON object a line", error, where))
+        else:
+            yield from self._flatten(value, where)
+
+    def _flatten(self, value: Any, where: str) -> Iterator[Record]:
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from self._flatten(item, f"{where}[{index}]")
+        elif not isinstance(value, dict):
+            self._refuse(ValidationError("input", value, _SHAPES, about=where))
+        elif is_letter(value) or not _is_document(value):
+            try:
+                yield _record(value, where)
+            except ValidationError as error:
+                self._refuse(error)
+        else:
+            yield from self._document(value, where)
+
+    def _document(self, document: dict[str, Any], where: str) -> Iterator[Record]:
+        for kind in _KINDS:
+            items = document.get(kind)
+            if items is None:
+                continue
+            if not isinstance(items, list):
+                self._refuse(ValidationError(kind, items, "a list of objects", about=where))
+                continue
+            for index, item in enumerate(items):
+                place = f"{where} {kind}[{index}]"
+                if isinstance(item, dict):
+                    yield Record(kind, item, place)
+                else:
+                    self._refuse(ValidationError(kind, item, "an object", about=place))
+
+
+def _raise(error: ValidationError) -> NoReturn:
+    raise error
+
+
+def _no_json(
+    text: bytes, form: str, error: orjson.JSONDecodeError, where: str, line: str = ""
+) -> ValidationError:
+    shown = text[:60].decode(errors="replace")
+    # of what does not even begin as JSON does, what is wrong with it as JSON says nothing
+    why = f" ({error.msg}: {line}column {error.colno})" if _may_be_value(text) else ""
+    return ValidationError("input", shown, f"{form}{why}", about=where)
 
 
 def _is_json(text: bytes) -> bool:
@@ -140,28 +208,46 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _flatten(value: Any, where: str) -> Iterator[Record]:
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _flatten(item, f"{where}[{index}]")
-    elif not isinstance(value, dict):
-        raise ValidationError("input", value, _SHAPES, about=where)
-    elif is_letter(value):
+def _may_be_value(text: bytes) -> bool:
+    """Whether it begins as an object or a list does."""
+    return text.lstrip()[:1] in {b"{", b"["}
+
+
+def _may_go_on(text: bytes) -> bool:
+    """Whether it is the beginning of an object or a list, and nothing is wrong with it so far."""
+    if not _may_be_value(text):
+        return False
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return error.pos >= len(error.doc.rstrip())
+    return False
+
+
+def _has_values_by_line(text: bytes) -> bool:
+    """
+    Whether text that is no JSON as a whole is lines of JSON, some of which are wrong.
+
+    The lines of an indented document are mostly none by themselves.
+    """
+    first, *others = [line for line in text.split(b"\n") if line.strip()] or [b""]
+    if not _may_be_value(first):
+        return True
+    return sum(_may_be_value(line) and _is_json(line) for line in others) * 2 > len(others)
+
+
+def _is_document(value: dict[str, Any]) -> bool:
+    """Whether it holds entities, and is none itself."""
+    if any(isinstance(value.get(kind), list) for kind in _KINDS):
+        return True
+    return "type" not in value and any(kind in value for kind in _KINDS)
+
+
+def _record(value: dict[str, Any], where: str) -> Record:
+    if is_letter(value):
         letter = letter_in(value, where)
-        yield Record(letter.kind, letter.entity, where, letter)
-    elif any(isinstance(value.get(kind), list) for kind in _KINDS):
-        yield from _document(value, where)
-    else:
-        yield Record(_kind(value, where), value, where)
-
-
-def _document(document: dict[str, Any], where: str) -> Iterator[Record]:
-    for kind in _KINDS:
-        for index, item in enumerate(document.get(kind) or ()):
-            place = f"{where} {kind}[{index}]"
-            if not isinstance(item, dict):
-                raise ValidationError(kind, item, "an object", about=place)
-            yield Record(kind, item, place)
+        return Record(letter.kind, letter.entity, where, letter)
+    return Record(_kind(value, where), value, where)
 
 
 def _kind(data: dict[str, Any], where: str) -> Kind:

@@ -140,8 +140,11 @@ def _show(
     refused: list[Refused],
 ) -> None:
     """Show what was refused here, what the jobs came to, and what is left, as after a signal."""
-    for _, error in refused:
+    for _, error in refused[: asked.shown_errors]:
         display.error(error.message)
+    if len(refused) > asked.shown_errors:
+        more = len(refused) - asked.shown_errors
+        display.remark(f"... and {more:,} more that were refused before anything was sent.")
     if statuses and not asked.as_json:
         report(display, statuses, shown_errors=asked.shown_errors)
     show_left(display, batch)

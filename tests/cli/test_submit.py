@@ -160,6 +160,36 @@ async def test_lines_without_an_entity_are_told_and_left_out(
     assert [letter["source"] for letter in _lines(failed)] == [f"{path}:4"]
 
 
+async def test_what_is_no_entity_in_a_document_is_told_and_left_out(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """With --keep-going an element that is no object costs nothing but itself."""
+    path = tmp_path / "document.json"
+    path.write_bytes(orjson.dumps({"group": [_GROUP], "indicator": [7, _HOST]}))
+    asked = Submission(files=(str(path),), owner="MyOrg", halt_on_error=False)
+
+    assert await submit(screen.display, asked) == 1
+    assert [entity.summary for entity in sandbox.entities()] == ["Bad Guy", "bad.example.com"]
+    assert "document.json indicator[0]: indicator is 7, accepted is an object" in screen.err
+
+
+async def test_files_that_are_no_json_cost_only_themselves(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """With --keep-going the other files are read, and a long list of errors is cut."""
+    table, broken = tmp_path / "feed.csv", tmp_path / "broken.json"
+    table.write_text("type,name\nAdversary,a\nAdversary,b\n")
+    broken.write_text('{"group": [\n  {"type":\n')
+    files = (str(broken), str(table), _written(tmp_path, _GROUP))
+    asked = Submission(files=files, owner="MyOrg", halt_on_error=False, shown_errors=2)
+
+    assert await submit(screen.display, asked) == 1
+    assert [entity.summary for entity in sandbox.entities()] == ["Bad Guy"]
+    assert "broken.json: input is" in screen.err
+    assert "feed.csv:1: input is 'type,name', accepted is one JSON object a line" in screen.err
+    assert "... and 2 more that were refused before anything was sent" in screen.err
+
+
 async def test_what_has_no_xid_is_written_down_and_submitted_again(
     sandbox: Sandbox, screen: _Screen, tmp_path: Path
 ) -> None:
