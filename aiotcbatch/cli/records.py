@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 
 from aiotcbatch.entities.group import GROUP_CLASSES
+from aiotcbatch.entities.values import nearest
 from aiotcbatch.errors import ValidationError
 from aiotcbatch.results.dead_letters import is_letter, letter_in
 
@@ -27,6 +28,8 @@ __all__ = ["Record", "RecordReader"]
 _KINDS: tuple[Kind, ...] = ("group", "indicator", "association")
 _ENDS = frozenset({"ref_1", "ref_2", "id_1", "id_2"})
 _GROUP_TYPES = frozenset(name.casefold() for name in GROUP_CLASSES)
+#: TcEx adds it to what it deletes, with nothing in it.
+_OF_TCEX = "file"
 #: Bytes after which it is decided at last whether they are lines or one value.
 _LOOKED_AT = 1 << 20
 _SHAPES = 'an entity, or a batch document {"group": [], "indicator": [], "association": []}'
@@ -172,6 +175,9 @@ class RecordReader:
             yield from self._document(value, where)
 
     def _document(self, document: dict[str, Any], where: str) -> Iterator[Record]:
+        for key, value in document.items():
+            if key not in _KINDS and not (key == _OF_TCEX and not value):
+                self._refuse(ValidationError("key", key, _keys_like(key), about=where))
         for kind in _KINDS:
             items = document.get(kind)
             if items is None:
@@ -237,10 +243,18 @@ def _has_values_by_line(text: bytes) -> bool:
 
 
 def _is_document(value: dict[str, Any]) -> bool:
-    """Whether it holds entities, and is none itself."""
+    """Whether it holds entities, under keys that are right or nearly so, and is none itself."""
     if any(isinstance(value.get(kind), list) for kind in _KINDS):
         return True
-    return "type" not in value and any(kind in value for kind in _KINDS)
+    return "type" not in value and any(
+        key in _KINDS or (isinstance(item, list) and nearest(key, _KINDS) is not None)
+        for key, item in value.items()
+    )
+
+
+def _keys_like(key: str) -> str:
+    near, known = nearest(key, _KINDS), "group, indicator or association"
+    return f"a key of a batch document: {known}" if near is None else f"{near!r} ({known})"
 
 
 def _record(value: dict[str, Any], where: str) -> Record:

@@ -116,6 +116,7 @@ def test_what_a_record_is(data: dict[str, Any], kind: str) -> None:
         (b"type,name\nAdversary,a\n", "in:1"),
         (b"type,name", "in:1"),
         (b"\n" + _HALF + b"\n" + _lines(_GROUP), "in:2"),
+        (_lines({"group": [_GROUP], "indicators": [_INDICATOR]}), "in"),
         (_lines({"group": _GROUP}), "in"),
         (_lines([_GROUP, 5]), "in[1]"),
         (_lines({"group": [_GROUP, "no"]}), "in group[1]"),
@@ -198,6 +199,36 @@ def test_what_is_no_json_at_all_is_told_what_is_accepted() -> None:
     """Of a table that was exported in another form the parser's own words would say nothing."""
     with pytest.raises(ValidationError, match=r"accepted is one JSON object a line$"):
         _read(b"type,name\nAdversary,a\n")
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("indicators", "'indicator' "),
+        ("Indicator", "'indicator' "),
+        ("groups", "'group' "),
+        ("associations", "'association' "),
+    ],
+)
+@pytest.mark.parametrize("others", [{}, {"group": [_GROUP]}])
+def test_a_slip_of_a_key_of_a_document(key: str, near: str, others: dict[str, Any]) -> None:
+    """What is under it would be lost: the key is named, with the one that it resembles."""
+    found, refused = _read_on(_lines(others | {key: [_INDICATOR]}) + b"\n")
+
+    assert found == [("group", group) for group in others.get("group", ())]
+    (error,) = refused
+    assert error.message.startswith(f"in:1: key is '{key}', accepted is {near}")
+
+
+def test_an_unknown_key_of_a_document() -> None:
+    """A key that resembles none is refused as well, and which there are is said."""
+    _, refused = _read_on(_lines(_DOCUMENT | {"victim": [], "file": {"a": "b"}}))
+
+    assert [error.message.partition(", ")[0] for error in refused] == [
+        "in: key is 'victim'",
+        "in: key is 'file'",
+    ]
+    assert all("group, indicator or association" in error.message for error in refused)
 
 
 def test_a_bad_element_of_a_document_costs_only_itself() -> None:

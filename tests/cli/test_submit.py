@@ -190,6 +190,18 @@ async def test_files_that_are_no_json_cost_only_themselves(
     assert "... and 2 more that were refused before anything was sent" in screen.err
 
 
+async def test_a_slip_in_a_key_of_a_document_stops_before_anything_is_sent(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """The indicators under a key that is not known would be lost, so nothing is sent at all."""
+    name = _written(tmp_path, {"group": [_GROUP], "indicators": [_HOST]})
+
+    with pytest.raises(ValidationError, match=r"feed\.ndjson:1: key is 'indicators'"):
+        await submit(screen.display, Submission(files=(name,), owner="MyOrg"))
+
+    assert sandbox.jobs == []
+
+
 async def test_what_has_no_xid_is_written_down_and_submitted_again(
     sandbox: Sandbox, screen: _Screen, tmp_path: Path
 ) -> None:
