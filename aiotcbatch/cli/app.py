@@ -383,8 +383,9 @@ def journal_export_command(*, path: str, output: str, debug: bool) -> NoReturn:
     """
     Write everything that is left to do as lines of JSON; FILE stays as it is.
 
-    Each has the entity as it is sent, its kind, and how far it is. What is damaged is left out,
-    and said.
+    Each has the entity as it is sent, its kind, and how far it is, with the content of its file
+    if that is not uploaded, so that submit takes OUT as a FILE. What is damaged is left out, and
+    said.
     """
     from aiotcbatch.cli.journal import write_out  # noqa: PLC0415 (a command loads what it needs)
 

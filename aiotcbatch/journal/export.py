@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from bisect import bisect_right
 from collections import defaultdict
 from contextlib import closing
@@ -41,8 +42,10 @@ def export(path: str | os.PathLike[str]) -> Iterator[bytes]:
         ``indicator``, ``association``), ``state`` (``waiting``, or the phase of its job: ``cut``,
         ``created``, ``uploaded``, ``completed``, ``done``, ``lost``), ``job`` (the id at the
         server) if there is one, ``errors`` (the server's, about this xid) if there are any,
-        ``file`` (``file_name``, ``source``, ``result``) if it has one, ``source`` if one was given,
-        and ``entity``, as it is sent.
+        ``file`` if it has one that is not uploaded, ``source`` if one was given, and ``entity``, as
+        it is sent. A file is as dead letters have it: ``file_name``, and ``text``, ``base64`` or
+        ``path``, or ``lost``, which says where a content comes from that is not in the journal,
+        and ``error`` if its upload failed.
 
     Raises:
         ConfigurationError: When there is no journal.
@@ -113,11 +116,38 @@ class _Lines:
                 about["errors"] = errors[xid]
         file = self._files.get(place)
         if file is not None:
-            about["file"] = _file(file)
+            about |= self._file(file)
         if source is not None:
             about["source"] = source
         about["entity"] = orjson.Fragment(record)
         return orjson.dumps(about, option=orjson.OPT_APPEND_NEWLINE)
+
+    def _file(self, file: FileRow) -> dict[str, Any]:
+        """Give what is still to be uploaded, and nothing of what is up."""
+        result = {} if file.result is None else orjson.loads(file.result)
+        if result.get("uploaded"):
+            return {}
+        said = {} if file.name is None else {"file_name": file.name}
+        said |= self._content(file)
+        if result.get("error"):
+            said["error"] = result["error"]
+        return {"file": said}
+
+    def _content(self, file: FileRow) -> dict[str, str]:
+        origin = Origin(file.origin)
+        if origin is Origin.PATH:
+            return {"path": file.detail}
+        if origin is Origin.CALLABLE:
+            return {"lost": f"the function {file.detail}, of which the journal has only the name"}
+        if origin is Origin.OPAQUE:
+            return {"lost": f"{file.detail}, which ended with its process"}
+        if file.place in self._found.damaged_files:
+            return {"lost": "what the journal had of it is damaged"}
+        extent = Extent(file.block, file.nbytes, self._found.extent_crcs(file.block, file.nbytes))
+        kept = JournalSlice(self._readers, extent, 0, file.nbytes).read()
+        if origin is Origin.TEXT:
+            return {"text": kept.decode()}
+        return {"base64": base64.b64encode(kept).decode()}
 
 
 def _errors_by_xid(job: JobRow) -> dict[str, list[Any]]:
@@ -126,9 +156,3 @@ def _errors_by_xid(job: JobRow) -> dict[str, list[Any]]:
         if isinstance(error, dict) and "xid" in error:
             errors[error["xid"]].append(error)
     return errors
-
-
-def _file(file: FileRow) -> dict[str, Any]:
-    source = file.detail or Origin(file.origin).name.lower()
-    result = None if file.result is None else orjson.loads(file.result)
-    return {"file_name": file.name, "source": source, "result": result}

@@ -21,6 +21,7 @@ from aiotcbatch import Client
 from aiotcbatch.cli.app import cli, journal_group
 from aiotcbatch.cli.display import Display
 from aiotcbatch.cli.journal import Resumption, resume, salvage, show, write_out
+from aiotcbatch.cli.submit import Submission, submit
 from aiotcbatch.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -28,7 +29,7 @@ from aiotcbatch.errors import (
     JournalDamagedError,
     JournalLockedError,
 )
-from aiotcbatch.journal import Journal
+from aiotcbatch.journal import Journal, Kind, Run
 from aiotcbatch.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -333,6 +334,54 @@ async def test_export_writes_what_is_left(
     ]
     assert (await out.stat()).st_mode & 0o777 == 0o600
     assert await write_out(screen.display, path, str(out)) == 0
+
+
+async def test_what_was_exported_is_submitted(
+    sandbox: Sandbox, screen: _Screen, path: str, tmp_path: pathlib.Path
+) -> None:
+    """Contents go up out of the file; of one that it cannot have, that is said."""
+    await anyio.Path(tmp_path / "p.txt").write_bytes(b"in a file")
+    async with Client.from_env() as client, client.batch("MyOrg", journal=path) as batch:
+        batch.document("T", "t.txt", "the text", xid="t")
+        batch.document("B", "b.bin", b"\0\xff", xid="b")
+        batch.document("P", "p.txt", tmp_path / "p.txt", xid="p")
+        batch.document("F", "f.txt", lambda _: b"gone", xid="f")
+        batch.document("N", "n.txt", _named_content, xid="n")
+        await batch.drain()
+    out = str(tmp_path / "left.ndjson")
+    await write_out(screen.display, path, out)
+
+    assert await submit(screen.display, Submission(files=(out,), owner="MyOrg")) == 1
+    assert {xid: file.content for xid, file in sandbox.files.items()} == {
+        "t": b"the text",
+        "b": b"\0\xff",
+        "p": b"in a file",
+    }
+    told = 'its "file" needs "text", "base64" or "path"'
+    gone = "left.ndjson:4 has no content for it (a function, which ended with its process)"
+    name = f"the function {__name__}:_named_content, of which the journal has only the name"
+    assert f"file of 'f': {tmp_path}/{gone}: {told}" in screen.err
+    assert f"file of 'n': {tmp_path}/left.ndjson:5 has no content for it ({name}): " in screen.err
+
+
+async def test_what_is_up_is_not_reported_as_failed(
+    sandbox: Sandbox, screen: _Screen, path: str, tmp_path: pathlib.Path
+) -> None:
+    """A group whose file was uploaded before it was exported is sent, and its file is left."""
+    async with Client.from_env() as client, client.batch("MyOrg", journal=path) as batch:
+        batch.document("D", "d.txt", b"the text", xid="d")
+        await batch.drain()
+    async with await Journal.open(path, owner="MyOrg") as journal:
+        job = await journal.cut({"owner": "MyOrg"}, [Run(Kind.GROUP, 0)])
+        await journal.created(job, 1)
+        await journal.completed(job, {"successCount": 1})
+        await journal.filed(job, "d", {"uploaded": True, "xid": "d", "bytes": 8})
+    out = str(tmp_path / "left.ndjson")
+    await write_out(screen.display, path, out)
+
+    assert await submit(screen.display, Submission(files=(out,), owner="MyOrg")) == 0
+    assert [entity.xid for entity in sandbox.entities()] == ["d"]
+    assert "file of" not in screen.err
 
 
 async def test_export_to_stdout(

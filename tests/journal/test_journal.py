@@ -18,6 +18,8 @@ from aiotcbatch.submitting.job import JobSettings, Phase
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from aiotcbatch.entities.contents import FileContent
+
 
 # Records
 
@@ -293,13 +295,48 @@ def test_what_is_exported(path: Path) -> None:
             "state": "completed",
             "job": 7,
             "errors": [{"code": "0x1006", "xid": "2"}],
-            "file": {"file_name": "f.txt", "source": "bytes", "result": None},
+            "file": {"file_name": "f.txt", "base64": "Ynl0ZXM="},
             "entity": {"xid": "2"},
         },
         {"kind": "group", "state": "waiting", "entity": {"xid": "3"}},
     ]
     assert [line["kind"] for line in lines[4:]] == ["indicator"] * 10
     assert [line["state"] for line in lines[8:11]] == ["waiting", "completed", "waiting"]
+
+
+def test_contents_are_exported_as_dead_letters_have_them(path: Path) -> None:
+    """What is kept is in the line, what is up is not, and of the rest it says where it was."""
+    contents: list[FileContent] = [
+        b"up",
+        "t\N{LATIN SMALL LETTER E WITH ACUTE}xt",
+        b"",
+        path,
+        json.dumps,
+        lambda _: b"",
+    ]
+
+    async def write() -> None:
+        async with await Journal.open(path, owner=OWNER) as journal:
+            files = [
+                (at, FileItem(str(at), "Document", content)) for at, content in enumerate(contents)
+            ]
+            await journal.drained([GROUPS], [Run(Kind.GROUP, 6, 4)], files)
+            job = await journal.cut({}, [Run(Kind.GROUP, 0, 2)])
+            await journal.completed(job, {})
+            await journal.filed(job, "0", {"uploaded": True, "xid": "0", "bytes": 2})
+            await journal.filed(job, "1", {"uploaded": False, "xid": "1", "error": "no"})
+
+    asyncio.run(write())
+    lines = [json.loads(line) for line in export(path)]
+
+    assert [line.get("file") for line in lines] == [
+        None,
+        {"text": "t\N{LATIN SMALL LETTER E WITH ACUTE}xt", "error": "no"},
+        {"base64": ""},
+        {"path": str(path)},
+        {"lost": "the function json:dumps, of which the journal has only the name"},
+        {"lost": "a function, which ended with its process"},
+    ]
 
 
 def test_there_is_nothing_to_export(path: Path) -> None:

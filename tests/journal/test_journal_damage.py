@@ -336,6 +336,7 @@ def test_an_export_leaves_out_what_is_damaged(tmp_path: Path) -> None:
     assert [line.partition(b'"xid":')[2][:3] for line in lines] == [
         b'"%d"' % n for n in (1, 2, 4, 5, 6, 7, 8, 9)
     ]
+    assert b'"file":{"lost":"what the journal had of it is damaged"}' in lines[-1]
     assert isinstance(error, JournalDamagedError)
     assert error.faults == ("block 5 is damaged", "the content of '9' is damaged")
     assert error.record_count == 8
