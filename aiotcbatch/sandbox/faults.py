@@ -17,10 +17,13 @@ job itself.
 
 from __future__ import annotations
 
+import json
+import math
 import random
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.sandbox.misbehaviour import (
@@ -195,7 +198,8 @@ def parse(text: str) -> Rule:
     Faults are ``latency:SECONDS``, ``reset``, ``reset:BYTES``, ``lost`` (carried out, the answer
     lost), ``401``, ``403``, ``429[:RETRY_AFTER]``, ``500``, ``502``, ``503[:RETRY_AFTER]``,
     ``truncated[:PART]``, ``drip[:PAUSE]``, ``type[:CONTENT_TYPE]``, ``shape[:JSON]``, ``full``,
-    and for the endpoint ``job`` ``stuck``, ``failed[:REASON]`` and ``poisoned:XID``.
+    and for the endpoint ``job`` ``stuck``, ``failed[:REASON]`` and ``poisoned:XID``. Only in JSON
+    a comma is part of the value.
 
     Args:
         text: Such as ``upload=503:2,times=3`` or ``status=reset,p=0.1``.
@@ -204,51 +208,130 @@ def parse(text: str) -> Rule:
         The rule.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is none; what is wrong in it is the error's ``field``.
     """
-    endpoint, mark, rest = text.partition("=")
-    name, *options = rest.split(",")
-    name, _, value = name.partition(":")
     try:
-        if not mark or not endpoint:
-            raise ValueError(text)  # noqa: TRY301  (one place words all of them)
-        given = {"times": "", "after": "0", "p": "1"}
-        for option in options:
-            key, _, one = option.partition("=")
-            if key not in given:
-                raise ValueError(option)  # noqa: TRY301  (as above)
-            given[key] = one
-        return Rule(
-            endpoint,
-            _NAMED[name](value),
-            int(given["times"]) if given["times"] else None,
-            int(given["after"]),
-            float(given["p"]),
-        )
-    except (KeyError, ValueError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
+        return _parsed(text)
+    except ConfigurationError as error:
+        about = "" if error.value == text else f"fault {text!r}"
+        raise ConfigurationError(error.field, error.value, error.accepted, about=about) from None
+
+
+def _parsed(text: str) -> Rule:
+    endpoint, _, rest = text.partition("=")
+    name, value, options = _parts(rest)
+    if not endpoint or name not in _NAMED:
         form = "ENDPOINT=FAULT[:VALUE][,times=N][,after=N][,p=P]"
         accepted = f"{form}, where FAULT is one of {', '.join(_NAMED)}"
-        raise ConfigurationError("fault", text, accepted) from error
+        raise ConfigurationError("fault", text, accepted)
+    given: dict[str, str] = {}
+    for option in options:
+        key, _, one = option.partition("=")
+        if key not in _OPTIONS or key in given:
+            raise ConfigurationError("option", option, f"{', '.join(_OPTIONS)}, each once")
+        given[key] = one
+    return Rule(
+        endpoint,
+        _NAMED[name](value),
+        times=_count("times", given["times"], least=1) if "times" in given else None,
+        after=_count("after", given.get("after", "0")),
+        probability=_number("p", given.get("p", "1"), most=1),
+    )
 
 
+def _parts(rest: str) -> tuple[str, str, list[str]]:
+    """Give the name of a fault, its value, and the options behind it."""
+    name = re.split("[:,]", rest, maxsplit=1)[0]
+    behind = rest[len(name) :]
+    value = ""
+    if behind.startswith(":"):
+        behind = behind[1:]
+        end = _end_of_json(behind) if name == "shape" else len(behind.split(",", 1)[0])
+        value, behind = behind[:end], behind[end:]
+    return name, value, behind[1:].split(",") if behind else []
+
+
+def _end_of_json(text: str) -> int:
+    """Tell how long the JSON is that a text begins with: to the comma behind it, or its end."""
+    if text[:1] in {"", ","}:
+        return 0
+    try:
+        end = json.JSONDecoder(parse_constant=_no_constant).raw_decode(text)[1]
+        if text[end : end + 1] not in {"", ","}:
+            raise ValueError(f"there is {text[end:]!r} behind it")  # noqa: TRY301 (told below)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError("JSON", text, f"JSON ({error})") from None
+    return end
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is none")
+
+
+def _number(what: str, value: str, most: float = math.inf) -> float:
+    """Read a number from 0, as it stands in a rule."""
+    accepted = "a number from 0" if most == math.inf else f"a number from 0 to {most:g}"
+    try:
+        number = float(value)
+    except ValueError:
+        raise ConfigurationError(what, value, accepted) from None
+    if not (0 <= number <= most and math.isfinite(number)):
+        raise ConfigurationError(what, value, accepted)
+    return number
+
+
+def _count(what: str, value: str, least: int = 0) -> int:
+    """Read a whole number."""
+    try:
+        number = int(value)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise ConfigurationError(what, value, f"a whole number from {least}")
+    return number
+
+
+def _retry_after(value: str) -> str:
+    _number("seconds of Retry-After", value)
+    return value
+
+
+def _without(value: str, fault: Fault | JobFault) -> Fault | JobFault:
+    """Give a fault that there is no more to say about."""
+    if value:
+        raise ConfigurationError("value", value, "none for this fault")
+    return fault
+
+
+def _content_type(value: str) -> str:
+    if not value.isprintable():  # it would be more than one header
+        raise ConfigurationError("content type", value, "one line of text")
+    return value
+
+
+def _xid(value: str) -> str:
+    if not value:
+        raise ConfigurationError("xid", value, "that of an entity, as in poisoned:XID")
+    return value
+
+
+_OPTIONS = ("times", "after", "p")
 _NAMED: dict[str, Callable[[str], Fault | JobFault]] = {
-    "latency": lambda value: Latency(float(value)),
-    "reset": lambda value: Reset(after_bytes=int(value or 0)),
-    "lost": lambda _: Reset(after_done=True),
-    "401": lambda _: unauthorized(),
-    "403": lambda _: forbidden(),
-    "429": lambda value: rate_limited(value or 1),
-    "500": lambda _: internal_error(),
-    "502": lambda _: bad_gateway(),
-    "503": lambda value: unavailable(value or None),
-    "truncated": lambda value: Truncated(float(value or 0.5)),
-    "drip": lambda value: SlowDrip(pause=float(value or 0.1)),
-    "type": lambda value: WrongContentType(value or "text/html"),
+    "latency": lambda value: Latency(_number("seconds", value)),
+    "reset": lambda value: Reset(after_bytes=_count("bytes", value or "0")),
+    "lost": lambda value: _without(value, Reset(after_done=True)),
+    "401": lambda value: _without(value, unauthorized()),
+    "403": lambda value: _without(value, forbidden()),
+    "429": lambda value: rate_limited(_retry_after(value or "1")),
+    "500": lambda value: _without(value, internal_error()),
+    "502": lambda value: _without(value, bad_gateway()),
+    "503": lambda value: unavailable(_retry_after(value) if value else None),
+    "truncated": lambda value: Truncated(_number("part", value or "0.5", most=1)),
+    "drip": lambda value: SlowDrip(pause=_number("pause", value or "0.1")),
+    "type": lambda value: WrongContentType(_content_type(value or "text/html")),
     "shape": lambda value: WrongShape((value or "[]").encode()),
-    "full": lambda _: storage_full(),
-    "stuck": lambda _: StuckJob(),
-    "poisoned": lambda value: PoisonedJob(frozenset({value})),
+    "full": lambda value: _without(value, storage_full()),
+    "stuck": lambda value: _without(value, StuckJob()),
+    "poisoned": lambda value: PoisonedJob(frozenset({_xid(value)})),
     "failed": lambda value: FailedJob(reason=value or FailedJob.reason),
 }

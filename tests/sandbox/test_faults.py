@@ -13,6 +13,7 @@ from aiotcbatch.sandbox import (
     Faults,
     Latency,
     ManualClock,
+    PoisonedJob,
     Reset,
     Rule,
     Sandbox,
@@ -230,7 +231,21 @@ def test_rules_that_are_none(endpoint, fault, probability):
         ("errors=truncated:0.1", Rule("errors", Truncated(0.1))),
         ("errors=drip:1", Rule("errors", SlowDrip(pause=1))),
         ("errors=type:text/plain", Rule("errors", WrongContentType("text/plain"))),
+        ("errors=drip,after=1", Rule("errors", SlowDrip(), after=1)),
+        ("errors=truncated:0", Rule("errors", Truncated(0))),
+        ("errors=truncated:1", Rule("errors", Truncated(1))),
+        ("create=429", Rule("create", rate_limited("1"))),
+        ("create=503:0.5,times=1", Rule("create", unavailable("0.5"), times=1)),
+        ("create=503,p=0", Rule("create", unavailable(), probability=0)),
         ('errors=shape:{"a":1}', Rule("errors", WrongShape(b'{"a":1}'))),
+        ('errors=shape:{"a":1,"b":2}', Rule("errors", WrongShape(b'{"a":1,"b":2}'))),
+        (
+            'errors=shape:["x,times=9"],times=2,p=1',
+            Rule("errors", WrongShape(b'["x,times=9"]'), times=2),
+        ),
+        ("errors=shape,times=2", Rule("errors", WrongShape(), times=2)),
+        ("errors=shape:,times=2", Rule("errors", WrongShape(), times=2)),
+        ("job=poisoned:x,times=1", Rule("job", PoisonedJob(frozenset({"x"})), times=1)),
         ("file_upload=full", Rule("file_upload", storage_full())),
         ("job=stuck,times=1", Rule("job", StuckJob(), times=1)),
         ("job=failed:no", Rule("job", FailedJob(reason="no"))),
@@ -260,6 +275,57 @@ def test_text_that_is_no_rule(text):
     """What is no rule is refused, and the error shows the form."""
     with pytest.raises(ConfigurationError):
         faults.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("owners=latency", ("seconds", "")),
+        ("owners=latency:-1", ("seconds", "-1")),
+        ("owners=latency:nan", ("seconds", "nan")),
+        ("owners=latency:inf", ("seconds", "inf")),
+        ("owners=500,times=0", ("times", "0")),
+        ("owners=500,times=-1", ("times", "-1")),
+        ("owners=500,times=", ("times", "")),
+        ("owners=500,times=1.5", ("times", "1.5")),
+        ("owners=500,after=-1", ("after", "-1")),
+        ("owners=500,p=nan", ("p", "nan")),
+        ("owners=500,p=2", ("p", "2")),
+        ("owners=500,p=x", ("p", "x")),
+        ("owners=latency:1,", ("option", "")),
+        ("owners=500,time=1", ("option", "time=1")),
+        ("owners=500,", ("option", "")),
+        ("owners=500,times=1,times=2", ("option", "times=2")),
+        ("owners=500:1", ("value", "1")),
+        ("owners=503:abc", ("seconds of Retry-After", "abc")),
+        ("owners=429:-1", ("seconds of Retry-After", "-1")),
+        ("owners=truncated:2", ("part", "2")),
+        ("owners=truncated:-1", ("part", "-1")),
+        ("owners=truncated:nan", ("part", "nan")),
+        ("owners=drip:-1", ("pause", "-1")),
+        ("owners=reset:-1", ("bytes", "-1")),
+        ("owners=reset:1.5", ("bytes", "1.5")),
+        ("owners=type:text/html\r\nX: y", ("content type", "text/html\r\nX: y")),
+        ("owners=shape:{bad", ("JSON", "{bad")),
+        ("owners=shape:NaN", ("JSON", "NaN")),
+        ('owners=shape:{"a":1}x', ("JSON", '{"a":1}x')),
+        ('owners=shape:{"a":1},time=2', ("option", "time=2")),
+        ("file_upload=full:3", ("value", "3")),
+        ("owners=lost:x", ("value", "x")),
+        ("job=stuck:1", ("value", "1")),
+        ("job=poisoned", ("xid", "")),
+        ("job=poisoned:", ("xid", "")),
+        ("uplaod=500", ("endpoint", "uplaod")),
+    ],
+)
+def test_what_is_wrong_in_a_rule_is_named(text, wrong):
+    """A value that cannot be right is refused before the sandbox runs, with the whole rule."""
+    with pytest.raises(ConfigurationError) as caught:
+        faults.parse(text)
+
+    error = caught.value
+    assert (error.field, error.value) == wrong
+    assert error.message.startswith(f"fault {text!r}: {wrong[0]} is ")
 
 
 def test_an_unknown_fault_is_told_which_there_are():
