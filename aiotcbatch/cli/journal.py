@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 import anyio
 import orjson
 
-from aiotcbatch.cli.run import SOME_FAILED, Ending
+from aiotcbatch.cli.run import SOME_FAILED, Ending, log_shown
 from aiotcbatch.cli.submit import handled, report, show_left, show_rest
 from aiotcbatch.client import Client
 from aiotcbatch.collecting.origins import Origin
@@ -163,6 +163,11 @@ async def resume(display: Display, asked: Resumption, ending: Ending | None = No
         ConfigurationError: When there is none, or it is another owner's.
         AiotcbatchError: A step that failed; what it has left stays in the journal.
     """
+    with log_shown(display):
+        return await _resume(display, asked, ending or Ending())
+
+
+async def _resume(display: Display, asked: Resumption, ending: Ending) -> int:
     statuses: list[BatchStatus] = []
     with _way_out_of_damage(display, asked.path):
         found = await Journal.look(asked.path)
@@ -176,7 +181,7 @@ async def resume(display: Display, asked: Resumption, ending: Ending | None = No
             )
             await batch.__aenter__()
             try:
-                with display.steps() as steps, (ending or Ending()).by(batch.stop):
+                with display.steps() as steps, ending.by(batch.stop):
                     await _send(batch, asked, display, steps, statuses, total=_total(found))
             finally:
                 show_left(display, batch)

@@ -20,6 +20,8 @@ has, for a time of grace; a second signal ends that. The code is that of the sig
 
 from __future__ import annotations
 
+import logging
+import re
 import signal
 import sys
 import traceback
@@ -41,12 +43,16 @@ if TYPE_CHECKING:
 
     from aiotcbatch.cli.display import Display
 
-__all__ = ["EXIT_CODES", "SOME_FAILED", "Ending", "exit_code", "launch"]
+__all__ = ["EXIT_CODES", "SOME_FAILED", "Ending", "exit_code", "launch", "log_shown"]
 
 SOME_FAILED = 1
 _SETTING_OR_DATA = 3
 _BUG = 70
 _SIGNALLED = 128
+#: Events that are in what a command reports at its end anyway.
+_REPORTED = frozenset({"job_failed", "file_failed", "batch_abandoned"})
+#: What an error says to a program: that it can call submit() again, as a shell cannot.
+_TO_PROGRAMS = re.compile(r"; submit\(\) again to go on| On the server, and gone on with then: .*")
 
 #: What each exit code means, for the help text.
 EXIT_CODES = """
@@ -110,6 +116,38 @@ class Ending:
             return False
         self._stop()
         return True
+
+
+class _Warnings(logging.Handler):
+    def __init__(self, display: Display) -> None:
+        super().__init__(logging.WARNING)
+        self._display = display
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "event", None) not in _REPORTED:
+            self._display.remark(record.getMessage())
+
+
+@contextmanager
+def log_shown(display: Display) -> Iterator[None]:
+    """
+    Show the warnings of the log, but none about what the command says itself.
+
+    Where logging has been set up already, nothing is changed.
+
+    Args:
+        display: Where to show them.
+    """
+    logger = logging.getLogger("aiotcbatch")
+    if logger.hasHandlers():
+        yield
+        return
+    handler = _Warnings(display)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 class _SignalledError(Exception):
@@ -217,7 +255,7 @@ def _notes_of(error: AiotcbatchError) -> str:
     """Give what an error says beside, or else what had been done until then."""
     notes = getattr(error, "__notes__", ())
     if notes:
-        return "\n".join(notes)
+        return "\n".join(_TO_PROGRAMS.sub("", note) for note in notes)
     done: Mapping[str, Any] = error.partial or {}
     accepted, refused = done.get("successCount", 0), done.get("errorCount", 0)
     if not accepted and not refused:

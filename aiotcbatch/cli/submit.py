@@ -13,7 +13,7 @@ import orjson
 
 from aiotcbatch.cli.inputs import STDIN, blocks, total_size
 from aiotcbatch.cli.records import RecordReader
-from aiotcbatch.cli.run import SOME_FAILED, Ending
+from aiotcbatch.cli.run import SOME_FAILED, Ending, log_shown
 from aiotcbatch.client import Client
 from aiotcbatch.errors import AccessDeniedError, ConfigurationError, ValidationError
 from aiotcbatch.results.dead_letters import write_letters
@@ -73,6 +73,11 @@ async def submit(display: Display, asked: Submission, ending: Ending | None = No
     Returns:
         The exit code.
     """
+    with log_shown(display):
+        return await _submit(display, asked, ending or Ending())
+
+
+async def _submit(display: Display, asked: Submission, ending: Ending) -> int:
     size = await total_size(asked.files)
     await _check_dead_letters(asked)
     if STDIN in asked.files and sys.stdin.isatty():
@@ -99,7 +104,7 @@ async def submit(display: Display, asked: Submission, ending: Ending | None = No
                     stack.push_async_exit(batch)
                 # Told once: so it is shown, whatever has ended this.
                 stack.callback(_show, display, asked, batch, statuses, refused)
-                with (ending or Ending()).by(batch.stop):
+                with ending.by(batch.stop):
                     await _send(batch, asked, display, steps, statuses, lost)
             if not statuses and not len(batch) + batch.association_len:
                 display.remark("There was nothing to submit.")

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support.command import environment
 
+from aiotcbatch.sandbox import PoisonedJob, Sandbox, Status, forbidden, storage_full
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -140,6 +142,47 @@ def test_the_sandbox_serves_until_it_is_ended(python: Python, tmp_path: Path) ->
     assert address is not None
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(address[1]))) != 0
+
+
+def _written(directory: Path, *xids: str) -> str:
+    path = directory / "feed.ndjson"
+    for xid in xids:
+        group = {"type": "Document", "name": xid, "xid": xid, "fileName": "d", "fileContent": "t"}
+        with path.open("a") as file:
+            file.write(f"{json.dumps(group)}\n")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fault", "said"),
+    [("upload", forbidden("told once"), 5), ("file_upload", storage_full(), 6)],
+)
+@pytest.mark.parametrize("going", [True, False])
+def test_a_failure_is_told_once(
+    python: Python, tmp_path: Path, endpoint: str, fault: Status, said: int, *, going: bool
+) -> None:
+    """What fails is one error, not a warning of the log as well; other warnings are shown."""
+    options = ["submit", _written(tmp_path, "d"), "--owner", "MyOrg", *(["--keep-going"] * going)]
+    with Sandbox(owners=["MyOrg"]).in_thread() as sandbox:
+        sandbox.faults.add(endpoint, fault)
+        result = python(*_AIOTCBATCH, *options, **sandbox.environment)
+
+    assert result.returncode == (1 if going else said), result.stderr
+    assert result.stderr.count(fault.message) == 1
+    assert result.stderr.count("error: ") == 1
+    assert "submit()" not in result.stderr
+    assert "is closed with" not in result.stderr
+
+
+def test_other_warnings_of_the_log_are_shown(python: Python, tmp_path: Path) -> None:
+    """What the report does not have is told, such as that a job was cut again."""
+    options = ["submit", _written(tmp_path, "good", "bad"), "--owner", "MyOrg", "--keep-going"]
+    with Sandbox(owners=["MyOrg"]).in_thread() as sandbox:
+        sandbox.faults.add("job", PoisonedJob({"bad"}, hint="none"))
+        result = python(*_AIOTCBATCH, *options, **sandbox.environment)
+
+    assert result.returncode == 1, result.stderr
+    assert "is cut into 2 smaller jobs" in result.stderr
 
 
 def test_submit_can_be_interrupted_while_it_waits_for_input(tmp_path: Path) -> None:

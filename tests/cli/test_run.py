@@ -111,6 +111,19 @@ def test_notes_are_told() -> None:
     assert "seen at noon" in _launch(_raising(bug))[1]
 
 
+def test_notes_say_nothing_that_only_a_program_can_do() -> None:
+    """There is no submit() to be called again in a shell."""
+    error = errors.CriticalError("gave up")
+    error.add_note(
+        "Until then 1 job completed. Still in the batch: 1 file; submit() again to go on."
+        " On the server, and gone on with then: job 7, 8."
+    )
+
+    _, shown = _launch(_raising(error))
+
+    assert shown == "error: gave up\nUntil then 1 job completed. Still in the batch: 1 file.\n"
+
+
 def test_a_missing_file_is_named() -> None:
     """A file that cannot be read is told by its name, not as a bug."""
     code, shown = _launch(_raising(FileNotFoundError(2, "No such file", "feed.json")))
