@@ -15,6 +15,7 @@ from aiotcbatch.submitting.options import SubmitOptions
 from aiotcbatch.submitting.pipeline import Pipeline
 from aiotcbatch.submitting.recorder import NO_RECORDER
 from aiotcbatch.submitting.stepwise import StepByStep
+from aiotcbatch.transport.settings import parse_api_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -46,6 +47,7 @@ class BatchOptions(TypedDict, total=False):
     create_and_upload: bool
     poll_timeout: float
     journal: str | PathLike[str] | None
+    journal_moved_from: str | None
     contents: Callable[[str], FileContent | None] | None
     dead_letters: str | PathLike[str] | None
     validate: bool
@@ -85,7 +87,10 @@ class Batch(StepByStep, Retrying):
             the entities. Delete jobs are always made in two.
         poll_timeout: Seconds that the server may take for one job.
         journal: A file in which everything that was drained survives the process until it is
-            done. Such a batch is used with ``async with``: entering goes on with what is there.
+            done. Such a batch is used with ``async with``: entering goes on with what is there,
+            and is refused where the journal has jobs that were begun at another instance.
+        journal_moved_from: The URL that the instance had when those jobs were begun, if it is
+            the same one and has moved since; the journal has the new one from then on.
         contents: Called with the xid of a group whose file was not to be kept there, a callable
             or an open file, when the journal is opened again or dead letters are read; gives its
             content, or None.
@@ -123,6 +128,7 @@ class Batch(StepByStep, Retrying):
         create_and_upload: bool = False,
         poll_timeout: float = 3600.0,
         journal: str | PathLike[str] | None = None,
+        journal_moved_from: str | None = None,
         contents: Callable[[str], FileContent | None] | None = None,
         dead_letters: str | PathLike[str] | None = None,
         validate: bool = True,
@@ -159,6 +165,7 @@ class Batch(StepByStep, Retrying):
             indicator_types=indicator_types,
         )
         self._journal_path = journal
+        self._moved_from = _old_url(journal_moved_from)
         self._contents = contents
         self._dead_letters = dead_letters
         self._resumed: Resumed | None = None
@@ -175,7 +182,14 @@ class Batch(StepByStep, Retrying):
             from aiotcbatch.journal.keeper import resume  # noqa: PLC0415
 
             buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
-            resumed = await resume(self._journal_path, self._settings, buffers, self._contents)
+            resumed = await resume(
+                self._journal_path,
+                self._settings,
+                buffers,
+                self._contents,
+                str(self._transport.base),
+                self._moved_from,
+            )
             self._resumed, self._keep = resumed, resumed.keeper.keep
             self._closed = False
             self._recorder = self._steps.recorder = resumed.recorder
@@ -460,3 +474,10 @@ class Batch(StepByStep, Retrying):
             f"<Batch {self.action} in {self.owner!r}: {state}, {self.group_len} groups,"
             f" {self.indicator_len} indicators, {self.association_len} associations>"
         )
+
+
+def _old_url(url: str | None) -> str | None:
+    """Check a URL that an instance had, and write it as it stands in a journal."""
+    if url is None:
+        return None
+    return str(parse_api_url(url, allow_plain_http=True, name="journal_moved_from"))

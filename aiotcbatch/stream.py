@@ -250,7 +250,8 @@ class Stream(TypedBuilder, Retrying):
         from aiotcbatch.journal.keeper import resume  # noqa: PLC0415
 
         buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
-        resumed = await resume(path, self._settings, buffers, self._contents)
+        instance = str(self._transport.base)
+        resumed = await resume(path, self._settings, buffers, self._contents, instance)
         self._resumed, self._keep = resumed, resumed.keeper.keep
         self._closed = False
         self._recorder = resumed.recorder

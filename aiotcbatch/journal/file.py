@@ -8,8 +8,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import orjson
-
 from aiotcbatch.errors import (
     ClosedError,
     ConfigurationError,
@@ -20,13 +18,16 @@ from aiotcbatch.journal.bodies import Readers, connect_reader
 from aiotcbatch.journal.ledger import Ledger
 from aiotcbatch.journal.lock import FileLock, noted_commits
 from aiotcbatch.journal.opening import (
+    Opener,
     beside,
     connect,
     damage,
     examined,
     explained,
+    kept_settings,
     prepare,
     read_meta,
+    told_settings,
 )
 from aiotcbatch.journal.restoring import restored
 from aiotcbatch.journal.schema import META, VERSION, Connection, MetaRow
@@ -34,7 +35,7 @@ from aiotcbatch.journal.survey import survey
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from aiotcbatch.journal.records import Restored
 
@@ -102,15 +103,15 @@ class JournalFile:
             raise AssertionError("a journal is prepared before it is opened")
         self.owner = meta.owner
         #: Those with which it was opened the last time.
-        self.settings: dict[str, Any] = orjson.loads(meta.settings)
+        self.settings, self._instance = told_settings(meta)
+        self._kept = meta.settings
         lock.note(self._commits)
 
     @classmethod
     def open(
         cls,
         name: str | os.PathLike[str],
-        owner: str | None,
-        settings: Mapping[str, Any],
+        opener: Opener,
         clock: Callable[[], float],
     ) -> JournalFile:
         """
@@ -118,34 +119,34 @@ class JournalFile:
 
         Args:
             name: The path of the file.
-            owner: Whom it must be for; None takes any, and makes none.
-            settings: What is kept with it for the next time.
+            opener: Who opens it; what it says is kept for the next time.
             clock: Seconds since 1970.
 
         Raises:
             JournalLockedError: When somebody has it.
             JournalDamagedError: When it is not as it was written.
             JournalError: When the disk does not let it be opened.
-            ConfigurationError: When it is another owner's, or none that can be used.
+            ConfigurationError: When it is another owner's, has jobs of another instance, or is
+                none that can be used.
         """
         path = Path(name).resolve()
         lock = FileLock(path)
         with explained(path):
             noted = lock.acquire()
             try:
-                prepare(path, noted, owner, settings)
+                prepare(path, noted, opener)
                 file = cls(path, lock, clock)
-                file.keep_settings(settings)
+                file.keep_settings(opener)
             except BaseException:
                 lock.release(remove=noted is None)
                 raise
         return file
 
-    def keep_settings(self, settings: Mapping[str, Any]) -> None:
+    def keep_settings(self, opener: Opener) -> None:
         """Keep settings for the next time; this time, the last ones are told."""
-        wanted = orjson.dumps(dict(settings), default=str)
-        if settings and wanted != orjson.dumps(self.settings):
-            row = MetaRow(1, VERSION, self.owner, wanted.decode())
+        wanted = kept_settings(opener.settings or self.settings, opener.instance or self._instance)
+        if wanted != self._kept:
+            row = MetaRow(1, VERSION, self.owner, wanted)
             step = Step(lambda ledger: META.update(ledger.db, row))
             self.write([step])
             step.outcome()
@@ -288,4 +289,5 @@ def look_at(name: str | os.PathLike[str]) -> Restored:
             raise damage(path, found)
         readers = Readers(path)
         readers.close()
-        return restored(found, readers, found.meta.owner, orjson.loads(found.meta.settings))
+        settings, _ = told_settings(found.meta)
+        return restored(found, readers, found.meta.owner, settings)

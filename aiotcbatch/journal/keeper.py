@@ -321,6 +321,8 @@ async def resume(
     settings: JobSettings,
     buffers: tuple[GroupBuffer, Buffer, Buffer],
     ask: Callable[[str], FileContent | None] | None,
+    instance: str,
+    moved_from: str | None = None,
 ) -> Resumed:
     """
     Open a journal, and take up what it has.
@@ -330,13 +332,21 @@ async def resume(
         settings: How the server treats the jobs of who opens it.
         buffers: Those of groups, indicators and associations, which are empty.
         ask: As for `Keeper.restore`.
+        instance: The URL of the API that jobs are sent to.
+        moved_from: A URL that this instance had before.
 
     Raises:
         JournalLockedError: When somebody has the journal.
         JournalDamagedError: When it is not as it was written.
-        ConfigurationError: When it is another owner's.
+        ConfigurationError: When it is another owner's, or has jobs of another instance.
     """
-    journal = await Journal.open(path, owner=settings.owner, settings=settings.fields)
+    journal = await Journal.open(
+        path,
+        owner=settings.owner,
+        settings=settings.fields,
+        instance=instance,
+        moved_from=moved_from,
+    )
     try:
         keeper = Keeper(journal, *buffers)
         recorder = JournalRecorder(journal, keeper)

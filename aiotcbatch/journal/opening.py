@@ -23,11 +23,13 @@ from aiotcbatch.journal.schema import (
     MetaRow,
 )
 from aiotcbatch.journal.survey import Survey, survey
+from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = [
+    "Opener",
     "beside",
     "connect",
     "connect_locked",
@@ -35,9 +37,11 @@ __all__ = [
     "examined",
     "explained",
     "has_log",
+    "kept_settings",
     "make",
     "prepare",
     "read_meta",
+    "told_settings",
 ]
 
 _PAGE_BYTES = 8192
@@ -48,38 +52,68 @@ _LOG_PAGES = 4096
 #: A log that grew larger in one transaction is cut to this.
 _LOG_BYTES = 64 * 1024 * 1024
 _FAULTS_TOLD = 3
+#: Jobs that are named at most.
+_JOBS_TOLD = 5
+#: Beside the settings, under this name, is the URL of the instance.
+_INSTANCE = "api_url"
 #: These say that the file was not read at all.
 _NOT_OPENED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY}
 
 
-def prepare(path: Path, noted: int | None, owner: str | None, settings: Mapping[str, Any]) -> None:
+class Opener(Value):
+    """Who opens a journal, and for what."""
+
+    #: Whom it must be for; None takes any, and makes none.
+    owner: str | None
+    #: What is kept with it. With another action, what is left in it would be deleted instead of
+    #: written.
+    settings: Mapping[str, Any]
+    #: The URL of the API that jobs are sent to; None if that is not known.
+    instance: str | None = None
+    #: Another URL of the same instance, at which the jobs may have been begun.
+    moved_from: str | None = None
+
+
+def prepare(path: Path, noted: int | None, opener: Opener) -> None:
     """
     Check a journal, or make it if there is none.
 
     Args:
         path: The file.
         noted: The commits that its last holder noted, None if it ended normally.
-        owner: Whom it must be for; None takes any.
-        settings: Those that are to be used; with another action, what is left in it would be
-            deleted instead of written.
+        opener: Who is to use it.
 
     Raises:
         JournalDamagedError: When it is not as it was written.
-        ConfigurationError: When it cannot be used for this owner or action, or is no journal.
+        ConfigurationError: When it cannot be used for this owner, action or instance, or is no
+            journal.
     """
     if not _is_there(path, noted):
-        if owner is None:
+        if opener.owner is None:
             raise ConfigurationError("journal", str(path), "a journal that exists")
-        make(path, owner, settings)
+        make(path, opener.owner, kept_settings(opener.settings, opener.instance))
         return
     with closing(connect_locked(path)) as db:
         meta = _checked_meta(db, path, noted)
         if meta is not None:
-            _check_use(path, meta, owner)
+            _check_use(path, meta, opener.owner)
         found = examined(db, noted)
         if found.faults:
             raise damage(path, found)
-        _check_action(found, settings)
+        _check_action(found, opener.settings)
+        _check_instance(path, found, opener)
+
+
+def kept_settings(settings: Mapping[str, Any], instance: str | None) -> str:
+    """Give the settings, and the instance if it is known, as they are kept."""
+    beside = {} if instance is None else {_INSTANCE: instance}
+    return orjson.dumps({**settings, **beside}, default=str).decode()
+
+
+def told_settings(meta: MetaRow) -> tuple[dict[str, Any], str | None]:
+    """Give the settings that are kept, and the instance; older journals do not have that."""
+    settings: dict[str, Any] = orjson.loads(meta.settings)
+    return settings, settings.pop(_INSTANCE, None)
 
 
 def examined(db: Connection, noted: int | None) -> Survey:
@@ -163,8 +197,33 @@ def _check_action(found: Survey, settings: Mapping[str, Any]) -> None:
         )
 
 
-def make(path: Path, owner: str, settings: Mapping[str, Any]) -> None:
-    """Make a journal with nothing in it, private to this user and safe against power loss."""
+def _check_instance(path: Path, found: Survey, opener: Opener) -> None:
+    """Refuse an instance that would be asked for the jobs of another one."""
+    if found.meta is None or opener.instance is None:
+        return
+    _, was = told_settings(found.meta)
+    ids = [row.batch_id for row in found.jobs if row.batch_id is not None]
+    if was is None or was in {opener.instance, opener.moved_from} or not ids:
+        return
+    named = ", ".join(map(str, ids[:_JOBS_TOLD])) + (", ..." if ids[_JOBS_TOLD:] else "")
+    raise ConfigurationError(
+        "api_url",
+        opener.instance,
+        f"{was!r}, where the journal {path} has begun jobs ({named}): finish them there; or, if"
+        " that is the same instance under another url, open the journal once with"
+        f" client.batch(..., journal_moved_from={was!r})",
+    )
+
+
+def make(path: Path, owner: str, settings: str) -> None:
+    """
+    Make a journal with nothing in it, private to this user and safe against power loss.
+
+    Args:
+        path: The file.
+        owner: Whom it is for.
+        settings: A JSON object, as `kept_settings` gives it.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     os.close(descriptor)
     directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
@@ -173,7 +232,7 @@ def make(path: Path, owner: str, settings: Mapping[str, Any]) -> None:
     finally:
         os.close(directory)
     with closing(connect(path)) as db:
-        row = MetaRow(1, VERSION, owner, orjson.dumps(dict(settings), default=str).decode())
+        row = MetaRow(1, VERSION, owner, settings)
         db.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
         META.insert(db, row)
         db.execute("UPDATE seal SET commits = 1")

@@ -121,7 +121,7 @@ def _copy(
     if owner is None:
         raise ConfigurationError("owner", None, "the owner's name, which the file does not tell")
     _unlink(new)
-    make(new, owner, {} if found.meta is None else orjson.loads(found.meta.settings))
+    make(new, owner, "{}" if found.meta is None else found.meta.settings)
     with closing(connect(new)) as target:
         copying = _Copying(source, target, found, clock)
         target.execute("BEGIN IMMEDIATE")

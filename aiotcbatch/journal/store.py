@@ -15,6 +15,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from aiotcbatch.errors import ClosedError
 from aiotcbatch.journal.bodies import JournalSlice
 from aiotcbatch.journal.file import JournalFile, Step, look_at
+from aiotcbatch.journal.opening import Opener
 from aiotcbatch.journal.salvage import salvage
 from aiotcbatch.value import Value
 
@@ -64,6 +65,8 @@ class Journal:
         *,
         owner: str | None,
         settings: Mapping[str, Any] | None = None,
+        instance: str | None = None,
+        moved_from: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> Self:
         """
@@ -76,6 +79,9 @@ class Journal:
                 can be read by this user only.
             owner: Whom it is for; None takes any, and makes none.
             settings: What is kept with it, to be told the next time.
+            instance: The URL of the API that jobs are sent to, without credentials; it is kept
+                too. None leaves the one that is there, and takes jobs of any.
+            moved_from: A URL that this instance had before.
             clock: Seconds since 1970.
 
         Raises:
@@ -83,9 +89,12 @@ class Journal:
             JournalDamagedError: When it is not as it was written.
             JournalError: When the disk does not let it be used.
             ConfigurationError: When it is another owner's, has entities for another ``action`` of
-                the settings, or is no journal.
+                the settings or jobs that were begun at another instance, or is no journal.
         """
-        opening = partial(JournalFile.open, path, owner, dict(settings or {}), clock)
+        opener = Opener(
+            owner=owner, settings=dict(settings or {}), instance=instance, moved_from=moved_from
+        )
+        opening = partial(JournalFile.open, path, opener, clock)
         return cls(await _to_end(opening, CapacityLimiter(1)))
 
     @staticmethod

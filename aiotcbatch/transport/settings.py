@@ -126,13 +126,14 @@ def split_proxy(proxy: str) -> tuple[URL, tuple[str, str] | None]:
     return bare, (url.user, url.password or "") if url.user else None
 
 
-def parse_api_url(api_url: str, *, allow_plain_http: bool) -> URL:
+def parse_api_url(api_url: str, *, allow_plain_http: bool, name: str = "api_url") -> URL:
     """
     Check the URL of an instance's API.
 
     Args:
         api_url: The URL, such as ``https://host/api``; a slash at its end does not matter.
         allow_plain_http: Whether plain HTTP may leave this machine.
+        name: The setting that it is.
 
     Returns:
         The URL, without a slash at its end.
@@ -146,17 +147,17 @@ def parse_api_url(api_url: str, *, allow_plain_http: bool) -> URL:
     except (ValueError, TypeError, AttributeError):
         # Where there is an @ there may be a password.
         shown = "text that is no url" if "@" in str(api_url) else api_url
-        raise ConfigurationError("api_url", shown, accepted) from None
+        raise ConfigurationError(name, shown, accepted) from None
     if url.user is not None or url.password is not None:
         # The value is not shown: it has a password in it.
-        raise ConfigurationError("api_url", str(url.with_user(None)), f"{accepted}, without a user")
+        raise ConfigurationError(name, str(url.with_user(None)), f"{accepted}, without a user")
     if url.scheme not in {"http", "https"} or not url.host:
-        raise ConfigurationError("api_url", api_url, accepted)
+        raise ConfigurationError(name, api_url, accepted)
     if url.raw_query_string or url.raw_fragment:
-        raise ConfigurationError("api_url", api_url, f"{accepted}, without ? and #")
+        raise ConfigurationError(name, api_url, f"{accepted}, without ? and #")
     if url.scheme == "http" and not (allow_plain_http or is_loopback(url.host)):
         raise ConfigurationError(
-            "api_url",
+            name,
             api_url,
             "https://, or allow_plain_http=True to send credentials in the clear",
         )

@@ -56,6 +56,7 @@ class Simulated:
     has_forgotten: bool = False
     cancel: Callable[[], None] = lambda: None
     events: Events = field(default_factory=Events)
+    base: str = "https://simulated.example/api"
     document_limit: int | None = None
     _next_id: int = 1
 
