@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 import anyio
 
-from aiotcbatch.errors import AiotcbatchError, UsageError
+from aiotcbatch.checking import checked_file
+from aiotcbatch.errors import AiotcbatchError, DeadLettersError, UsageError
 from aiotcbatch.events import BatchAbandoned
 from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.retrying import Retrying
@@ -167,7 +168,7 @@ class Batch(StepByStep, Retrying):
         self._journal_path = journal
         self._moved_from = _old_url(journal_moved_from)
         self._contents = contents
-        self._dead_letters = dead_letters
+        self._dead_letters = checked_file("dead_letters", dead_letters)
         self._resumed: Resumed | None = None
         self._recorder = NO_RECORDER
         #: The run of the submit that is under way.
@@ -305,6 +306,8 @@ class Batch(StepByStep, Retrying):
             ValidationError: When an entity cannot be sent; then nothing is.
             AiotcbatchError: A step that failed, with what had been done in ``partial`` and what
                 is still pending in its notes. What the server does not have stays in the batch.
+            DeadLettersError: When what failed cannot be written to ``dead_letters``; the next
+                submit tells of the same jobs again, and tries it again.
         """
         return BatchStatus.total(await self.submit_all(poll, errors, process_files, halt_on_error))
 
@@ -328,7 +331,7 @@ class Batch(StepByStep, Retrying):
             self._backlog.begin()
             await self._run(options)
             ended = list(self._backlog.ended)
-            await self._bury(self._backlog.over(ended))
+            await self._bury_ended(ended)
         statuses = self._backlog.tell_all()
         await self._told(ended)
         return statuses
@@ -364,7 +367,7 @@ class Batch(StepByStep, Retrying):
                 return
             while self._backlog.ended:
                 job = self._backlog.ended[0]
-                await self._bury(self._backlog.over([job]))
+                await self._bury_ended([job])
                 status = self._backlog.tell()
                 await self._told([job])
                 if status is not None:
@@ -431,7 +434,7 @@ class Batch(StepByStep, Retrying):
             await self._advance(pipeline, until_one=until_one)
         except AiotcbatchError as error:
             ended = list(self._backlog.ended)
-            await self._bury(self._backlog.over(ended))
+            await self._bury_ended(ended)
             error.partial = self._backlog.tell_standing()
             error.add_note(self._standing(error.partial))
             await self._told(ended)
@@ -444,6 +447,18 @@ class Batch(StepByStep, Retrying):
         finally:
             self._pipeline = None
             self._backlog.collect(pipeline.finished)
+
+    async def _bury_ended(self, jobs: Sequence[Job]) -> None:
+        """Write down what failed; where that cannot be, the next submit tells of the jobs again."""
+        try:
+            await self._bury(self._backlog.over(jobs))
+        except DeadLettersError as error:
+            known = {*self._backlog.ended, *self._backlog.pending}
+            in_order = sorted(known, key=lambda job: job.number)
+            error.partial = BatchStatus.total([job.result for job in in_order])
+            error.add_note(self._standing(error.partial))
+            error.add_note("The next submit() tells of these jobs again, and writes what failed.")
+            raise
 
     async def _told(self, jobs: Sequence[Job]) -> None:
         """Note that the caller knows of these jobs, who is given their results next."""

@@ -29,6 +29,7 @@ What can go wrong, as one tree that is cut by what the caller can do about it.
     │   ├── PollTimeoutError     it did not complete in time; it may still
     │   └── CriticalError        the server gave up on the whole document
     ├── FileUploadError          a file's content did not arrive
+    ├── DeadLettersError         what failed could not be written down: look at the disk
     └── JournalError             the journal cannot be written or read: look at the disk
         ├── JournalLockedError   it is in use: end that first, or name another file
         └── JournalDamagedError  it is not as it was written: salvage it
@@ -61,6 +62,7 @@ __all__ = [
     "ConnectError",
     "ConnectionLostError",
     "CriticalError",
+    "DeadLettersError",
     "ErrorCode",
     "FileUploadError",
     "JobError",
@@ -291,6 +293,17 @@ class FileUploadError(AiotcbatchError):
     """
 
     xid: str = ""
+
+
+class DeadLettersError(AiotcbatchError, OSError):
+    """
+    What failed could not be written to the file of dead letters; its cause says why.
+
+    Attributes:
+        path: The file.
+    """
+
+    path: str = ""
 
 
 class JournalError(AiotcbatchError):

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.collecting.builder import Builder
 from aiotcbatch.collecting.extending import take_all
-from aiotcbatch.errors import AiotcbatchError, ConfigurationError, ValidationError
+from aiotcbatch.errors import (
+    AiotcbatchError,
+    ConfigurationError,
+    DeadLettersError,
+    ValidationError,
+)
 from aiotcbatch.results.dead_letters import Letter, read_letters, write_letters
 from aiotcbatch.results.outcomes import Outcomes
 from aiotcbatch.results.status import BatchStatus
@@ -39,6 +44,8 @@ class Retrying(Builder):
     _contents: Callable[[str], FileContent | None] | None
     #: Where dead letters go; None for nowhere.
     _dead_letters: str | PathLike[str] | None
+    #: Why the last of them could not be written.
+    _unburied: DeadLettersError | None = None
 
     async def add_failed(self, failed: BatchStatus | str | PathLike[str]) -> int:
         """
@@ -135,7 +142,11 @@ class Retrying(Builder):
         """Write down what failed in jobs that are over, if it is to be."""
         if self._dead_letters is not None:
             for job in jobs:
-                await write_letters(self._dead_letters, job.result.outcomes.failed)
+                try:
+                    await write_letters(self._dead_letters, job.result.outcomes.failed)
+                except DeadLettersError as error:
+                    self._unburied = error
+                    raise
 
     async def _keep_records(self, jobs: Iterable[Job]) -> None:
         """Copy what outcomes are made of out of the journal, which is to forget it."""
@@ -146,10 +157,17 @@ class Retrying(Builder):
 
     async def _give_up(self, jobs: Iterable[Job]) -> None:
         """Write down what is left of jobs, and what was drained, if it is to be."""
-        if self._dead_letters is not None:
+        if self._dead_letters is None:
+            return
+        known = self._unburied
+        try:
             await self._bury(jobs)
             while (chunk := self._cut()) is not None:
                 await self._bury([Job(self._settings, chunk)])
+        except DeadLettersError:
+            if known is not None:  # which tells what had been done, and may be on its way out
+                raise known from known.__cause__
+            raise
 
 
 def add_letter(builder: Retrying, letter: Letter) -> None:

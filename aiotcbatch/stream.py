@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import anyio
 
+from aiotcbatch.checking import checked_file
 from aiotcbatch.collecting.held import HeldLink, HeldLinks
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.typed import TypedBuilder
@@ -195,7 +196,7 @@ class Stream(TypedBuilder, Retrying):
         self._clock = clock or Clock()
         self._journal_path = journal
         self._contents = contents
-        self._dead_letters = dead_letters
+        self._dead_letters = checked_file("dead_letters", dead_letters)
         self._resumed: Resumed | None = None
         self._recorder = NO_RECORDER
         self._transport = transport

@@ -35,9 +35,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 _PACKAGE = Path(aiotcbatch.__file__).parent
-#: The sandbox's window for tests is made of plain calls, which wait for its database.
+#: The sandbox's window for tests is made of plain calls, which wait for its database. A setting is
+#: checked by the plain call to which it is given, which looks at a path once.
 _MAY_BLOCK = {
     "aiotcbatch/sandbox/sandbox.py": {"jobs", "entities", "files"},
+    "aiotcbatch/checking.py": {"checked_directory", "checked_file"},
     "aiotcbatch/sandbox/views.py": {"__getitem__"},
 }
 

@@ -34,7 +34,8 @@ NAMES = {
         Attribute AttributeType Auth AuthenticationError Batch BatchDisabledError BatchError
         BatchStatus CIDR Campaign CircuitOpenError Client ClientStatistics ClockError
         ClosedError ConfigurationError ConnectError ConnectionLostError CourseOfAction
-        CriticalError CustomIndicator Document ERROR_CODES Email EmailAddress EmailSubject
+        CriticalError CustomIndicator DeadLettersError Document ERROR_CODES
+        Email EmailAddress EmailSubject
         Entity ErrorCode Event File FileContent FileOccurrence FileUploadError Group Hashtag
         HmacAuth Host Incident Indicator IndicatorType IntrusionSet JobError
         JournalDamagedError JournalError JournalLockedError Malware Mutex NotFoundError Outcome

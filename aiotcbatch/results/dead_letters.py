@@ -28,8 +28,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from anyio import to_thread
 
+from aiotcbatch.checking import checked_path
 from aiotcbatch.collecting.origins import Origin, StoredContent, described
-from aiotcbatch.errors import AiotcbatchError, ConfigurationError, ValidationError
+from aiotcbatch.errors import (
+    AiotcbatchError,
+    ConfigurationError,
+    DeadLettersError,
+    ValidationError,
+)
 from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
@@ -75,11 +81,13 @@ async def write_letters(path: str | os.PathLike[str], outcomes: Iterable[Outcome
         How many there were.
 
     Raises:
-        OSError: When it cannot be written.
+        DeadLettersError: When it cannot be written.
+        ConfigurationError: When it is no path.
     """
     written = 0
     rest = iter(outcomes)
-    while lines := await to_thread.run_sync(_append, Path(path), rest):
+    file = Path(checked_path("dead_letters", path))
+    while lines := await to_thread.run_sync(_append, file, rest):
         written += lines
     return written
 
@@ -87,8 +95,14 @@ async def write_letters(path: str | os.PathLike[str], outcomes: Iterable[Outcome
 def _append(path: Path, outcomes: Iterator[Outcome]) -> int:
     lines = [_line(outcome) for outcome in islice(outcomes, _SLICE)]
     if lines:
-        with open(path, "ab", opener=_open_private) as file:
-            file.write(b"".join(lines))
+        try:
+            with open(path, "ab", opener=_open_private) as file:
+                file.write(b"".join(lines))
+        except OSError as error:
+            raise DeadLettersError(
+                f"what failed could not be written to {path}: {error.strerror or error}",
+                path=str(path),
+            ) from error
     return len(lines)
 
 

@@ -306,7 +306,7 @@ class BatchStatus(dict[str, Any]):
 
         Raises:
             UsageError: As for `outcomes`.
-            OSError: When the file cannot be written.
+            DeadLettersError: When the file cannot be written.
         """
         return await write_letters(path, self.outcomes.failed)
 

@@ -16,6 +16,7 @@ from aiotcbatch.errors import (
     AiotcbatchError,
     ConfigurationError,
     ConnectionLostError,
+    DeadLettersError,
     UnavailableError,
     UsageError,
     ValidationError,
@@ -28,6 +29,8 @@ from aiotcbatch.submitting.job import JobSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from aiotcbatch import Client
 
 
 @pytest.fixture
@@ -192,16 +195,103 @@ class TestWriting:
         assert [line["state"] for line in lines_of(path)] == ["unprocessed"] * 2
 
     async def test_where_it_cannot_be_written(self, place: Place, tmp_path: Path) -> None:
-        """The submit raises, and what it has to tell is told by the next one."""
-        batch = place.batch(validate=False, dead_letters=tmp_path / "no" / "such")
+        """The submit raises what was done, and the next one tells that and writes it."""
+        directory = tmp_path / "gone"
+        directory.mkdir()
+        batch = place.batch(validate=False, dead_letters=directory / "failed")
         batch.address("bad")
-        with pytest.raises(FileNotFoundError):
+        directory.rmdir()
+        with pytest.raises(DeadLettersError, match="No such file") as raised:
             await batch.submit()
-        (tmp_path / "no").mkdir()
+        directory.mkdir()
         status = await batch.submit()
 
-        assert status.error_count == 1
-        assert len(lines_of(tmp_path / "no" / "such")) == 1
+        assert raised.value.partial is not None
+        assert raised.value.partial.error_count == status.error_count == 1
+        assert raised.value.path == str(directory / "failed")
+        assert "tells of these jobs again" in raised.value.__notes__[-1]
+        assert len(lines_of(directory / "failed")) == 1
+
+    async def test_where_a_stream_cannot_write_it(self, place: Place, tmp_path: Path) -> None:
+        """It ends with the error, which has the counts of the stream."""
+        directory = tmp_path / "gone"
+        directory.mkdir()
+        settings = JobSettings(owner=OWNER, halt_on_error=False)
+        options = {"validate": False, "dead_letters": directory / "failed"}
+        stream = Stream(place.wire, settings, clock=place.time.clock, **options)
+        with pytest.raises(DeadLettersError) as raised:
+            async with stream:
+                stream.address("bad")
+                directory.rmdir()
+
+        assert raised.value.partial is stream.status
+
+    async def test_where_it_cannot_be_written_at_the_end_either(
+        self, place: Place, tmp_path: Path
+    ) -> None:
+        """Who leaves the block by the error gets that one, and not another without results."""
+        directory = tmp_path / "gone"
+        directory.mkdir()
+        batch = place.batch(validate=False, dead_letters=directory / "failed")
+        with pytest.raises(DeadLettersError) as raised:
+            async with batch:
+                batch.address("bad")
+                directory.rmdir()
+                await batch.submit()
+
+        assert raised.value.partial is not None
+        assert raised.value.partial.error_count == 1
+
+    @pytest.mark.parametrize("kind", ["batch", "stream"])
+    @pytest.mark.parametrize(
+        ("given", "accepted"),
+        [
+            ("missing/failed", "a file in a directory that exists"),
+            ("file/failed", "a file in a directory that exists"),
+            (".", "a file, which this is not"),
+            ("", "a path, as text or as a Path"),
+            ("a\0b", "a path, as text or as a Path"),
+            ("\ud800", "a path, as text or as a Path"),
+            (b"bytes", "a path, as text or as a Path"),
+            (5, "a path, as text or as a Path"),
+        ],
+    )
+    async def test_what_can_be_no_file(
+        self,
+        client: Client,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        kind: str,
+        given: Any,
+        accepted: str,
+    ) -> None:
+        """It is refused before anything is done, and nothing is made."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "file").touch()
+        with pytest.raises(ConfigurationError) as raised:
+            getattr(client, kind)(OWNER, dead_letters=given)
+
+        error = raised.value
+        assert (error.field, error.value, error.accepted) == ("dead_letters", given, accepted)
+        assert [name async for name in anyio.Path(tmp_path).iterdir()] == [tmp_path / "file"]
+
+    @pytest.mark.parametrize("name", ["mine", "new"])
+    async def test_what_may_not_be_written(
+        self, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        """A file that is there, or the directory of one that is not, must be open to us."""
+        (tmp_path / "mine").touch()
+        looked: list[str] = []
+
+        def refuse(path: str, mode: int) -> bool:
+            looked.append(path)
+            return False
+
+        monkeypatch.setattr("os.access", refuse)
+        with pytest.raises(ConfigurationError, match="a file that you may write"):
+            client.batch(OWNER, dead_letters=tmp_path / name)
+
+        assert looked == [str(tmp_path / name if name == "mine" else tmp_path)]
 
 
 class TestFiles:

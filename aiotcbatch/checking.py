@@ -1,0 +1,97 @@
+"""Checks of settings that many have, made when these are given."""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+from aiotcbatch.errors import ConfigurationError
+
+__all__ = ["checked_directory", "checked_file", "checked_path"]
+
+P = TypeVar("P", bound="str | os.PathLike[str] | None")
+
+
+def checked_path(name: str, value: P) -> P:
+    """
+    Refuse what can be the path of nothing.
+
+    Args:
+        name: The setting.
+        value: What was given; None is none, and passes.
+
+    Returns:
+        The value.
+
+    Raises:
+        ConfigurationError: When it is neither text nor a ``Path``, or has in it what no path has.
+    """
+    if value is not None and _text_of(value) is None:
+        raise ConfigurationError(name, value, "a path, as text or as a Path")
+    return value
+
+
+def checked_file(name: str, value: P) -> P:
+    """
+    Refuse a path to which nothing can be written, as far as that shows; the file is not made.
+
+    It looks at the disk, as a call that is made once and must say at once what is wrong.
+
+    Args:
+        name: The setting.
+        value: What was given; None is none, and passes.
+
+    Returns:
+        The value.
+
+    Raises:
+        ConfigurationError: When it is no path, that of a directory, or in none that exists; or
+            when it may not be written.
+    """
+    text = _text_of(checked_path(name, value))
+    if text is None:
+        return value
+    directory = os.path.dirname(text) or os.curdir  # noqa: PTH120 - text that is a path
+    if os.path.isdir(text):  # noqa: PTH112
+        accepted = "a file, which this is not"
+    elif not os.path.isdir(directory):  # noqa: PTH112
+        accepted = "a file in a directory that exists"
+    elif not os.access(text if os.path.exists(text) else directory, os.W_OK):  # noqa: PTH110
+        accepted = "a file that you may write"
+    else:
+        return value
+    raise ConfigurationError(name, value, accepted)
+
+
+def checked_directory(name: str, value: P) -> P:
+    """
+    Refuse a directory in which no file can be made, as far as that shows.
+
+    Args:
+        name: The setting.
+        value: What was given; None is none, and passes.
+
+    Returns:
+        The value.
+
+    Raises:
+        ConfigurationError: When it is no path, or not that of a directory that may be written to.
+    """
+    text = _text_of(checked_path(name, value))
+    if text is None or (os.path.isdir(text) and os.access(text, os.W_OK | os.X_OK)):  # noqa: PTH112
+        return value
+    raise ConfigurationError(name, value, "a directory that exists and that you may write to")
+
+
+def _text_of(value: object) -> str | None:
+    """Give a path as text, None if it is none."""
+    if not isinstance(value, str | os.PathLike):
+        return None
+    text = os.fspath(value)
+    if not isinstance(text, str) or not text or "\0" in text:
+        return None
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return None
+    return text
