@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import tempfile
 import threading
 from collections.abc import AsyncIterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 from anyio import to_thread
@@ -19,7 +20,7 @@ from aiotcbatch.errors import UsageError, ValidationError
 from aiotcbatch.transport.body import BytesBody
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from anyio import CapacityLimiter
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from aiotcbatch.transport.body import Body
 
 __all__ = ["BLOCK_BYTES", "SPOOL_BYTES", "FileBody", "is_read_once", "opened", "produce"]
+
+T = TypeVar("T")
 
 #: Bytes that are read from a file at once.
 BLOCK_BYTES = 256 * 1024
@@ -51,14 +54,69 @@ async def produce(
     Returns:
         The content, and whether it was made for this call. An open file that was made so is
         closed after its upload, as nobody else can.
+
+    Raises:
+        UsageError: When the callable raises what is no ``Exception``, as by ``sys.exit()``.
+        Exception: What else it raises.
     """
     if content is None or is_content(content) or not callable(content):
         return cast("Content | None", content), False
     if _is_async(content):
         made = content(xid)
     else:
-        made = await to_thread.run_sync(content, xid, limiter=threads, abandon_on_cancel=True)
-    return (await made) if inspect.isawaitable(made) else made, True
+        made = await _in_thread(threads, content, xid, abandon_on_cancel=True)
+    if not inspect.isawaitable(made):
+        return made, True
+    with _no_exit():
+        return await made, True
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """
+    Turn the end of the process into that of the upload.
+
+    In a task it would break the loop off in the middle, and the threads would wait for ever for
+    what the loop has to give them. So would who waits for an upload that is cancelled by nobody,
+    as where something is awaited that was cancelled before. Ctrl-C is left as it is.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise _refused(error) from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise _refused(error) from error
+
+
+async def _in_thread(
+    threads: CapacityLimiter,
+    function: Callable[..., T],
+    *arguments: Any,
+    abandon_on_cancel: bool = False,
+) -> T:
+    """Run something of the user's in a worker thread, where nothing may end the process."""
+    return await to_thread.run_sync(
+        partial(_call, function, *arguments), limiter=threads, abandon_on_cancel=abandon_on_cancel
+    )
+
+
+def _call(function: Callable[..., T], *arguments: Any) -> T:
+    try:
+        return function(*arguments)
+    except Exception:
+        raise
+    except BaseException as error:
+        # Ctrl-C never comes in a thread, and no cancellation: whoever was called has raised it.
+        raise _refused(error) from error
+
+
+def _refused(error: BaseException) -> UsageError:
+    return UsageError(
+        f"what gives the content has raised {error!r}: raise an Exception to have the upload fail"
+    )
 
 
 def is_read_once(content: FileContent | None) -> bool:
@@ -137,7 +195,7 @@ async def _open(content: object, threads: CapacityLimiter, *, owned: bool) -> tu
         raise ValidationError("file_content", content, ACCEPTED)
     handle = cast("IO[bytes]", content)
     try:
-        file = await to_thread.run_sync(FileBody.over, handle, threads, limiter=threads)
+        file = await _in_thread(threads, FileBody.over, handle, threads)
         if file is not None:
             owned, close = False, owned
             return file, close
@@ -149,7 +207,7 @@ async def _open(content: object, threads: CapacityLimiter, *, owned: bool) -> tu
 
 async def _close(close: Callable[[], None], threads: CapacityLimiter) -> None:
     with anyio.move_on_after(_GRACE, shield=True):
-        await to_thread.run_sync(close, limiter=threads)
+        await _in_thread(threads, close)
 
 
 class FileBody:
@@ -207,7 +265,7 @@ class FileBody:
         """Read it block by block, each in a worker thread."""
         offset = 0
         while offset < self._size:
-            block = await to_thread.run_sync(self._read, offset, limiter=self._threads)
+            block = await _in_thread(self._threads, self._read, offset)
             if not block:
                 raise UsageError(
                     f"the file ends after {offset} of {self._size} bytes: it was cut meanwhile"
@@ -241,9 +299,7 @@ def _checked(block: Any) -> bytes:
 
 async def _read_once(handle: IO[bytes], threads: CapacityLimiter) -> AsyncIterator[bytes]:
     """Read what cannot seek; a pipe may keep its reader waiting for ever."""
-    while block := await to_thread.run_sync(
-        handle.read, BLOCK_BYTES, limiter=threads, abandon_on_cancel=True
-    ):
+    while block := await _in_thread(threads, handle.read, BLOCK_BYTES, abandon_on_cancel=True):
         yield block
 
 
@@ -254,9 +310,10 @@ async def _spool(blocks: AsyncIterator[bytes], threads: CapacityLimiter) -> File
     size = 0
     complete = False
     try:
-        async for block in blocks:
-            size += memoryview(_checked(block)).nbytes
-            await run(spool.write, block)
+        with _no_exit():
+            async for block in blocks:
+                size += memoryview(_checked(block)).nbytes
+                await run(spool.write, block)
         complete = True
     finally:
         aclose = getattr(blocks, "aclose", None)

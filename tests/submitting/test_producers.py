@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import contextlib
 import functools
 import gzip
@@ -17,6 +18,7 @@ import pytest
 from anyio import CapacityLimiter
 from hypothesis import given
 from hypothesis import strategies as st
+from support.command import run
 
 from aiotcbatch.errors import UsageError, ValidationError
 from aiotcbatch.submitting.producers import BLOCK_BYTES, SPOOL_BYTES, is_read_once, opened, produce
@@ -454,3 +456,102 @@ async def test_any_part_of_any_file_is_read(data, position, step):
     for content in (file, generate(data[position:], step)):
         async with opened(content, threads) as body:
             assert (await read(body))[0] == data[position:]
+
+
+class Ending:
+    """A file whose reading ends everything; it can seek, or not."""
+
+    def __init__(self, error, *, seekable=True):
+        self.error = error
+        self.can_seek = seekable
+        self.at = 0
+
+    def tell(self):
+        if not self.can_seek:
+            raise OSError
+        return self.at
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        self.at = 5 if whence == os.SEEK_END else offset
+
+    def read(self, size):
+        raise self.error
+
+
+def ending(error):
+    """Give contents of each kind that end everything."""
+
+    def call(xid):
+        raise error
+
+    async def wait(xid):
+        raise error
+
+    async def iterate():
+        yield b"first"
+        raise error
+
+    return [call, wait, iterate(), Ending(error), Ending(error, seekable=False)]
+
+
+@pytest.mark.parametrize("at", range(5), ids=["call", "wait", "iterate", "file", "pipe"])
+@pytest.mark.parametrize("error", [SystemExit(7), asyncio.CancelledError()], ids=repr)
+async def test_what_ends_a_process_ends_an_upload_only(threads, error, at):
+    """It is an error like others, which says what was raised."""
+    with pytest.raises(UsageError, match="what gives the content has raised") as raised:
+        await read_all(ending(error)[at], threads)
+
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize("at", [0, 3, 4], ids=["call", "file", "pipe"])
+async def test_there_is_no_ctrl_c_in_a_thread(threads, at):
+    """Who raises it there does not end the process."""
+    with pytest.raises(UsageError, match=r"KeyboardInterrupt\(\)"):
+        await read_all(ending(KeyboardInterrupt())[at], threads)
+
+
+async def read_all(content, threads):
+    """Ask for a content, and read it."""
+    made, owned = await produce(content, "x", threads)
+    async with opened(made, threads, owned=owned) as body:
+        return [block async for block in body.blocks()]
+
+
+_PROGRAM = """
+import asyncio, sys
+from aiotcbatch import Client
+from aiotcbatch.sandbox import Sandbox
+
+def leave(xid):
+    if xid == "exit":
+        sys.exit(7)
+    raise KeyboardInterrupt
+
+async def wait(xid):
+    sys.exit(7)
+
+async def main():
+    async with Sandbox(owners=["MyOrg"]) as sandbox:
+        async with Client(sandbox.api_url, sandbox.auth) as client:
+            batch = client.batch("MyOrg")
+            for xid, content in (("exit", leave), ("keyboard", leave), ("waits", wait)):
+                batch.document(xid, "d.txt", content, xid=xid)
+            for upload in (await batch.submit(halt_on_error=False)).uploads:
+                print(upload.xid, upload.error)
+
+asyncio.run(main())
+"""
+
+
+def test_the_process_goes_on_and_ends():
+    """Nothing waits for ever for a thread in which somebody has called ``sys.exit()``."""
+    done = run("-c", _PROGRAM)
+
+    told = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert told == [
+        "exit what gives the content has raised SystemExit(7)",
+        "keyboard what gives the content has raised KeyboardInterrupt()",
+        "waits what gives the content has raised SystemExit(7)",
+    ]
+    assert done.returncode == 0
