@@ -27,6 +27,7 @@ from aiotcbatch.journal.opening import (
     kept_settings,
     prepare,
     read_meta,
+    refuse_text,
     told_settings,
 )
 from aiotcbatch.journal.restoring import restored
@@ -276,12 +277,14 @@ def look_at(name: str | os.PathLike[str]) -> Restored:
 
     Raises:
         JournalDamagedError: When it is not as it was written.
-        ConfigurationError: When there is no journal.
+        ConfigurationError: When there is no journal, but some text or nothing.
     """
     path = Path(name).resolve()
     if not path.is_file():
         raise ConfigurationError("journal", str(path), "a journal that exists")
     noted = noted_commits(path)  # before it is read, since somebody may add to both
+    with explained(path):
+        refuse_text(path, noted)
     with explained(path), closing(connect_reader(path)) as db:
         db.execute("BEGIN")
         found = examined(db, noted)

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from contextlib import closing, contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -41,6 +42,7 @@ __all__ = [
     "make",
     "prepare",
     "read_meta",
+    "refuse_text",
     "told_settings",
 ]
 
@@ -52,6 +54,9 @@ _LOG_PAGES = 4096
 #: A log that grew larger in one transaction is cut to this.
 _LOG_BYTES = 64 * 1024 * 1024
 _FAULTS_TOLD = 3
+#: How long the header of a database is. Many of its bytes are zero, in whatever version.
+#: Source: SQLite, "Database File Format".
+_HEADER_BYTES = 100
 #: Jobs that are named at most.
 _JOBS_TOLD = 5
 #: Beside the settings, under this name, is the URL of the instance.
@@ -88,6 +93,7 @@ def prepare(path: Path, noted: int | None, opener: Opener) -> None:
         ConfigurationError: When it cannot be used for this owner, action or instance, or is no
             journal.
     """
+    refuse_text(path, noted)
     if not _is_there(path, noted):
         if opener.owner is None:
             raise ConfigurationError("journal", str(path), "a journal that exists")
@@ -114,6 +120,30 @@ def told_settings(meta: MetaRow) -> tuple[dict[str, Any], str | None]:
     """Give the settings that are kept, and the instance; older journals do not have that."""
     settings: dict[str, Any] = orjson.loads(meta.settings)
     return settings, settings.pop(_INSTANCE, None)
+
+
+def refuse_text(path: Path, noted: int | None) -> None:
+    """
+    Refuse a file that never was a journal, so that nobody is told to salvage it.
+
+    That is certain only of text: a journal whose beginning is torn, cut or rotted has zeros in
+    it, or is too short to tell.
+
+    Args:
+        path: The file; nothing is said if it is not there.
+        noted: As for `prepare`; there was a journal where something was noted.
+
+    Raises:
+        ConfigurationError: When it is some text.
+    """
+    if noted or not path.is_file() or has_log(path):
+        return
+    with path.open("rb") as file:
+        begin = file.read(_HEADER_BYTES)
+    if len(begin) == _HEADER_BYTES and 0 not in begin:
+        raise ConfigurationError(
+            "journal", str(path), "a journal, which this file never was, or a new file"
+        )
 
 
 def examined(db: Connection, noted: int | None) -> Survey:
@@ -296,12 +326,15 @@ def has_log(path: Path) -> bool:
 def damage(path: Path, found: Survey) -> JournalDamagedError:
     """Say what is damaged, and what can be done about it."""
     faults = found.faults
+    doubt = ""
+    if found.meta is None and not found.segments and path.is_file() and path.stat().st_size:
+        doubt = " Nothing of a journal is found in it: look whether it ever was one."
     more = f"; and {len(faults) - _FAULTS_TOLD} more" if len(faults) > _FAULTS_TOLD else ""
     return JournalDamagedError(
         f"the journal {path} is damaged ({'; '.join(faults[:_FAULTS_TOLD])}{more}):"
         f" {found.record_count} entities, {len(found.jobs)} jobs and {len(found.files)} files can"
-        " be read; Journal.salvage() puts these into a new journal in its place, and keeps the"
-        f" damaged one as {path}.damaged",
+        f" be read.{doubt} `aiotcbatch journal salvage {quote(str(path))}` puts these into a new"
+        f" journal in its place, and keeps the damaged one as {path}.damaged",
         path=str(path),
         faults=tuple(faults),
         record_count=found.record_count,

@@ -22,6 +22,7 @@ from aiotcbatch.journal.opening import (
     explained,
     has_log,
     make,
+    refuse_text,
 )
 from aiotcbatch.journal.records import Run, Segment, sources_of
 from aiotcbatch.journal.schema import (
@@ -88,7 +89,8 @@ def salvage(
 
     Raises:
         JournalLockedError: When somebody has it.
-        ConfigurationError: When there is no file, or none that tells the owner.
+        ConfigurationError: When there is no file, one that never was a journal, or none that
+            tells the owner.
         JournalError: When the disk does not let it be done.
     """
     path = Path(name).resolve()
@@ -98,6 +100,7 @@ def salvage(
     with explained(path):
         noted = lock.acquire()
         try:
+            refuse_text(path, noted)
             new = beside(path, "-salvage")
             with closing(connect_locked(path)) as source:
                 found = survey(source, deep=True)

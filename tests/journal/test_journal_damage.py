@@ -264,7 +264,7 @@ async def test_the_damage_is_named(tmp_path: Path) -> None:
     await _with_block_damaged(path)
 
     with pytest.raises(
-        JournalDamagedError, match=r"block 5 is damaged.*Journal\.salvage"
+        JournalDamagedError, match=r"block 5 is damaged.*`aiotcbatch journal salvage"
     ) as raised:
         await Journal.open(path, owner=OWNER)
 
@@ -313,8 +313,8 @@ async def test_salvaging_twice_keeps_both(tmp_path: Path) -> None:
 async def test_what_cannot_be_read_at_all(tmp_path: Path) -> None:
     """A file that is no database can be salvaged only by who tells the owner, to nothing."""
     path = tmp_path / "journal.db"
-    path.write_bytes(b"no journal at all\n" * 1000)
-    with pytest.raises(JournalDamagedError, match="not a database"):
+    path.write_bytes(b"no journal at all\0" * 1000)
+    with pytest.raises(JournalDamagedError, match=r"not a database.*look whether it ever was one"):
         await Journal.open(path, owner=OWNER)
     with pytest.raises(ConfigurationError, match="owner"):
         await Journal.salvage(path)
@@ -324,6 +324,33 @@ async def test_what_cannot_be_read_at_all(tmp_path: Path) -> None:
 
     assert (salvaged.record_count, salvaged.job_count, salvaged.file_count) == (0, 0, 0)
     assert file_names(tmp_path) == ["journal.db", "journal.db.damaged"]
+
+
+async def test_a_text_is_no_journal(tmp_path: Path) -> None:
+    """A file of somebody else's is not called damaged, and is not moved away."""
+    path = tmp_path / "feed.jsonl"
+    text = b'{"type": "Host", "summary": "bad.example.com"}\n' * 10
+    path.write_bytes(text)
+
+    for use in (
+        Journal.open(path, owner=OWNER),
+        Journal.look(path),
+        Journal.salvage(path, owner=OWNER),
+    ):
+        with pytest.raises(ConfigurationError, match="a journal, which this file never was"):
+            await use
+
+    assert path.read_bytes() == text
+    assert file_names(tmp_path) == ["feed.jsonl"]
+
+
+async def test_a_text_in_the_place_of_a_journal(tmp_path: Path) -> None:
+    """Where a journal is known to have been, it is damaged, and the log is not thrown away."""
+    path = written(0).put(tmp_path)
+    path.write_bytes(b"no journal at all\n" * 1000)
+
+    with pytest.raises(JournalDamagedError, match="not a database"):
+        await Journal.open(path, owner=OWNER)
 
 
 def test_an_export_leaves_out_what_is_damaged(tmp_path: Path) -> None:
