@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import inspect
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -99,24 +100,26 @@ class HmacAuth(Auth):
 
 class TokenAuth(Auth):
     """
-    An API token, or a coroutine function that supplies one.
+    An API token, or a function that supplies one.
 
     Source: ThreatConnect REST API, authentication. The token is opaque. A supplier is asked
     before the first request, and again when the server answers 401 to the token it gave;
     requests that fail together ask it once.
 
     Args:
-        token: The token, or a function without arguments whose awaited result is one.
+        token: The token, or a function without arguments whose result, awaited if it is to be, is
+            one. It is called in the event loop: where it does I/O, make it a coroutine function.
 
     Raises:
-        ConfigurationError: When the token is empty or has white space around it.
+        ConfigurationError: When the token is empty or has white space around it; where a function
+            gives such a one, from the request that asks for it.
     """
 
     __slots__ = ("_asking", "_supplier", "_token")
 
-    def __init__(self, token: str | Callable[[], Awaitable[str]]) -> None:
+    def __init__(self, token: str | Callable[[], Awaitable[str] | str]) -> None:
         self._token: str | None = None
-        self._supplier: Callable[[], Awaitable[str]] | None = None
+        self._supplier: Callable[[], Awaitable[str] | str] | None = None
         self._asking = anyio.Lock()
         if callable(token):
             self._supplier = token
@@ -128,7 +131,7 @@ class TokenAuth(Auth):
         if self._token is None and self._supplier is not None:
             async with self._asking:
                 if self._token is None:
-                    self._token = _header_text("token", await self._supplier())
+                    self._token = await _supplied(self._supplier)
 
     def headers(self, method: str, raw_path_qs: str, timestamp: int) -> Mapping[str, str]:
         """Give the token; see `Auth.headers`."""
@@ -141,7 +144,7 @@ class TokenAuth(Auth):
             return False
         async with self._asking:
             if self.headers("", "", 0) == refused:
-                self._token = _header_text("token", await self._supplier())
+                self._token = await _supplied(self._supplier)
             return self.headers("", "", 0) != refused
 
     def __repr__(self) -> str:
@@ -193,6 +196,11 @@ def secrets_in(headers: Mapping[str, str]) -> Secrets:
                     quote(text, safe=":"),
                 }
     return Secrets(sorted(found, key=len, reverse=True))
+
+
+async def _supplied(supplier: Callable[[], Awaitable[str] | str]) -> str:
+    token = supplier()
+    return _header_text("token", (await token) if inspect.isawaitable(token) else token)
 
 
 def _header_text(field: str, value: object) -> str:

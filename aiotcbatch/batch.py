@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import anyio
 
-from aiotcbatch.checking import checked_file
+from aiotcbatch.checking import checked_callable, checked_file, checked_path
 from aiotcbatch.errors import AiotcbatchError, DeadLettersError, UsageError
 from aiotcbatch.events import BatchAbandoned
 from aiotcbatch.results.status import BatchStatus
@@ -165,9 +165,9 @@ class Batch(StepByStep, Retrying):
             spool_directory=spool_directory,
             indicator_types=indicator_types,
         )
-        self._journal_path = journal
+        self._journal_path = checked_path("journal", journal)
         self._moved_from = _old_url(journal_moved_from)
-        self._contents = contents
+        self._contents = checked_callable("contents", contents)
         self._dead_letters = checked_file("dead_letters", dead_letters)
         self._resumed: Resumed | None = None
         self._recorder = NO_RECORDER

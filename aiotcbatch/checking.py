@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import os
+from numbers import Real
 from typing import TypeVar
 
 from aiotcbatch.errors import ConfigurationError
 
-__all__ = ["checked_directory", "checked_file", "checked_path"]
+__all__ = [
+    "checked_callable",
+    "checked_directory",
+    "checked_file",
+    "checked_path",
+    "checked_seconds",
+    "is_number",
+]
 
+C = TypeVar("C")
 P = TypeVar("P", bound="str | os.PathLike[str] | None")
 
 
-def checked_path(name: str, value: P) -> P:
+def is_number(value: object) -> bool:
+    """Say whether something can be compared with a number; None and text cannot."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def checked_seconds(name: str, value: float) -> float:
     """
-    Refuse what can be the path of nothing.
+    Refuse what is no time that can be waited.
+
+    Args:
+        name: The setting.
+        value: What was given, in seconds; for ever is accepted.
+
+    Returns:
+        The value.
+
+    Raises:
+        ConfigurationError: When it is no number, or less than 0.
+    """
+    if not is_number(value) or not value >= 0:
+        raise ConfigurationError(name, value, "seconds, 0 or more")
+    return value
+
+
+def checked_callable(name: str, value: C) -> C:
+    """
+    Refuse what cannot be called.
 
     Args:
         name: The setting.
@@ -24,10 +57,30 @@ def checked_path(name: str, value: P) -> P:
         The value.
 
     Raises:
+        ConfigurationError: When it is neither None nor a function.
+    """
+    if value is not None and not callable(value):
+        raise ConfigurationError(name, value, "a function of one argument, or None")
+    return value
+
+
+def checked_path(name: str, value: P, accepted: str = "a path, as text or as a Path") -> P:
+    """
+    Refuse what can be the path of nothing.
+
+    Args:
+        name: The setting.
+        value: What was given; None is none, and passes.
+        accepted: What is accepted, for the error.
+
+    Returns:
+        The value.
+
+    Raises:
         ConfigurationError: When it is neither text nor a ``Path``, or has in it what no path has.
     """
     if value is not None and _text_of(value) is None:
-        raise ConfigurationError(name, value, "a path, as text or as a Path")
+        raise ConfigurationError(name, value, accepted)
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
+from aiotcbatch.checking import checked_path
 from aiotcbatch.collecting.builder import Builder
 from aiotcbatch.collecting.extending import take_all
 from aiotcbatch.errors import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Retrying", "add_letter", "with_xid"]
 
+_FAILED = "the result of a submit, or the path of a file of dead letters"
 #: What the server does not have for sure, so that it can be sent again whatever the write types.
 _NOT_THERE = frozenset({"rejected", "unprocessed"})
 #: What of an accepted group is sent again, so that its file can go up.
@@ -61,8 +63,8 @@ class Retrying(Builder):
             How many groups, indicators and associations were added.
 
         Raises:
-            ConfigurationError: When it is for another owner or another ``action``, or there is no
-                such file.
+            ConfigurationError: When it is for another owner or another ``action``, or no such
+                file can be read.
             ValidationError: When an entity cannot be right, or a line cannot be understood; or
                 when, with ``attribute_write_type="Append"``, a line says that the entity is or
                 may be on the server, where it would get its attributes a second time. Those
@@ -73,7 +75,7 @@ class Retrying(Builder):
         if isinstance(failed, BatchStatus):
             letters = self._failed_in(failed)
         else:
-            letters = self._letters_in(failed)
+            letters = self._letters_in(_path_of(failed))
         async with aclosing(letters):
             return await take_all(letters, self._add_again, self.drain)
 
@@ -188,6 +190,13 @@ def with_xid(data: dict[str, Any]) -> dict[str, Any]:
     if data.get("xid") is None and isinstance(name, str):
         return data | {"xid": unique_xid(str(data.get("type")), name)}
     return data
+
+
+def _path_of(failed: str | PathLike[str] | None) -> str | PathLike[str]:
+    """Refuse what is neither a result nor a path."""
+    if failed is None:
+        raise ConfigurationError("failed", failed, _FAILED)
+    return checked_path("failed", failed, _FAILED)
 
 
 def _nothing(xid: str) -> None:

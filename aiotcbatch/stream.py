@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, TypedDict
 
 import anyio
 
-from aiotcbatch.checking import checked_file
+from aiotcbatch.checking import (
+    checked_callable,
+    checked_file,
+    checked_path,
+    checked_seconds,
+)
 from aiotcbatch.collecting.held import HeldLink, HeldLinks
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.typed import TypedBuilder
-from aiotcbatch.errors import AiotcbatchError, ConfigurationError, UsageError, ValidationError
+from aiotcbatch.errors import AiotcbatchError, UsageError, ValidationError
 from aiotcbatch.results.status import COUNTS, BatchStatus
 from aiotcbatch.retrying import Retrying
 from aiotcbatch.submitting.job import Job
+from aiotcbatch.submitting.options import share_of_memory
 from aiotcbatch.submitting.pipeline import Clock, Halt, Pipeline, SubmitOptions
 from aiotcbatch.submitting.polling import PollSchedule
 from aiotcbatch.submitting.recorder import NO_RECORDER
@@ -173,8 +179,6 @@ class Stream(TypedBuilder, Retrying):
         indicator_types: Mapping[str, int | Sequence[str]] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if not linger >= 0:
-            raise ConfigurationError("linger", linger, "seconds, 0 or more")
         options = SubmitOptions(
             max_jobs=max_jobs,
             file_concurrency=file_concurrency,
@@ -182,20 +186,19 @@ class Stream(TypedBuilder, Retrying):
             poll_timeout=poll_timeout,
             halt=Halt(batch=halt_on_failure, poll=halt_on_failure, file=halt_on_failure),
         )
-        share = memory_limit // (max_jobs + 1)
         super().__init__(
             validate=validate,
             max_entities_per_job=max_entities_per_job,
-            max_bytes_per_job=min(max_bytes_per_job, share),
+            max_bytes_per_job=share_of_memory(max_bytes_per_job, memory_limit, max_jobs),
             memory_limit=memory_limit,
             indicator_types=indicator_types,
         )
         self._settings = settings
-        self._linger = linger
-        self._on_job = on_job
+        self._linger = checked_seconds("linger", linger)
+        self._on_job = checked_callable("on_job", on_job)
         self._clock = clock or Clock()
-        self._journal_path = journal
-        self._contents = contents
+        self._journal_path = checked_path("journal", journal)
+        self._contents = checked_callable("contents", contents)
         self._dead_letters = checked_file("dead_letters", dead_letters)
         self._resumed: Resumed | None = None
         self._recorder = NO_RECORDER

@@ -131,6 +131,27 @@ async def test_the_same_token_again_does_not_help():
     assert not await auth.refresh(auth.headers("GET", "/", NOW))
 
 
+async def test_a_plain_function_supplies_tokens_too():
+    """What it returns is the token, asked for again when the server refuses it."""
+    tokens = iter(["t1", "t2"])
+    auth = TokenAuth(lambda: next(tokens))
+    await auth.prepare()
+    refused = auth.headers("GET", "/", NOW)
+
+    assert refused == {"Authorization": "TC-Token t1"}
+    assert await auth.refresh(refused)
+    assert auth.headers("GET", "/", NOW) == {"Authorization": "TC-Token t2"}
+
+
+@pytest.mark.parametrize("given", [None, 5, b"token"])
+async def test_a_plain_function_that_gives_no_token_is_named(given):
+    """It is refused as a token is."""
+    with pytest.raises(ConfigurationError, match="token is") as raised:
+        await TokenAuth(lambda: given).prepare()
+
+    assert raised.value.field == "token"
+
+
 async def test_supplier_that_gives_no_token_is_named():
     """What a supplier returns is checked as a token is."""
 

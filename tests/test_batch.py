@@ -42,6 +42,7 @@ from aiotcbatch.sandbox import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aiotcbatch import Client
     from aiotcbatch.batch import Batch
     from aiotcbatch.results.status import BatchStatus
 
@@ -686,14 +687,28 @@ async def test_nothing_is_left_by_a_signal(place: Place) -> None:
         ("file_concurrency", 0),
         ("poll_timeout", -1.0),
         ("poll_timeout", float("nan")),
+        ("poll_timeout", None),
+        ("max_jobs", True),
         ("max_entities_per_job", 0),
         ("action", "Update"),
+        ("owner", "\ud800"),
+        ("owner", ""),
+        ("journal", 5),
+        ("journal", "\0"),
+        ("journal", ""),
+        ("spool_directory", "/nonexistent"),
+        ("spool_directory", __file__),
+        ("spool_directory", 5),
+        ("contents", "no function"),
     ],
 )
-def test_settings_are_checked(place: Place, setting: str, value: object) -> None:
+async def test_settings_are_checked(client: Client, setting: str, value: object) -> None:
     """A setting that cannot be right is refused when the batch is made, by its name."""
-    with pytest.raises(ConfigurationError, match=setting):
-        place.batch(**{setting: value})
+    options: dict[str, Any] = {"owner": OWNER, setting: value}
+    with pytest.raises(ConfigurationError) as raised:
+        client.batch(**options)
+
+    assert (raised.value.field, raised.value.value) == (setting, value)
 
 
 @pytest.mark.parametrize(

@@ -577,10 +577,44 @@ def test_an_association_is_told_in_one_way(kind: str) -> None:
         builder.add_association({"ref_1": "a", "ref_2": "b"}, type_1="Host")
 
 
-def test_settings_are_checked() -> None:
-    """A setting that cannot be right is refused by its name."""
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("linger", -1),
+        ("linger", None),
+        ("linger", float("nan")),
+        ("on_job", 5),
+        ("contents", 5),
+        ("journal", "\0"),
+        ("memory_limit", 1),
+        ("memory_limit", None),
+        ("memory_limit", 183),
+        ("max_bytes_per_job", None),
+        ("max_bytes_per_job", 1),
+        ("max_jobs", None),
+    ],
+)
+def test_a_setting_that_cannot_be_right(setting: str, value: Any) -> None:
+    """It is refused by its own name when the stream is made."""
     client = Client("http://127.0.0.1:1/api", TokenAuth("token"))
-    with pytest.raises(ConfigurationError, match="linger"):
-        client.stream(OWNER, linger=-1)
+    options: dict[str, Any] = {setting: value}
+    with pytest.raises(ConfigurationError) as raised:
+        client.stream(OWNER, **options)
+
+    assert (raised.value.field, raised.value.value) == (setting, value)
+
+
+def test_the_least_memory() -> None:
+    """The error about too little memory names what is accepted."""
+    client = Client("http://127.0.0.1:1/api", TokenAuth("token"))
+    with pytest.raises(ConfigurationError, match=r"4 jobs \(max_jobs and one\), at least 184"):
+        client.stream(OWNER, memory_limit=183)
+
+    assert client.stream(OWNER, memory_limit=184).max_bytes_per_job == 46
+
+
+def test_settings_are_checked() -> None:
+    """A setting of its jobs that cannot be right is refused by its name."""
+    client = Client("http://127.0.0.1:1/api", TokenAuth("token"))
     with pytest.raises(ConfigurationError, match="action"):
         client.stream(OWNER, "create")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import anyio
 from anyio import to_thread
 
+from aiotcbatch.checking import checked_directory
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -79,10 +81,13 @@ class Spool:
 
     Args:
         directory: Where to make it; None for the system's place of temporary files.
+
+    Raises:
+        ConfigurationError: When no file can be made there.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
-        self._directory = directory
+        self._directory = checked_directory("spool_directory", directory)
         self._descriptor = _NONE
         self._limiter: anyio.CapacityLimiter | None = None
         #: Bytes that were written to it.

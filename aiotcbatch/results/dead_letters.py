@@ -167,7 +167,7 @@ async def read_letters(path: str | os.PathLike[str]) -> AsyncGenerator[Letter, N
         One for each line that is not empty.
 
     Raises:
-        ConfigurationError: When there is no such file.
+        ConfigurationError: When there is no such file, or it cannot be read.
         ValidationError: When a line is not a dead letter, with its number.
     """
     name = Path(path)
@@ -175,6 +175,9 @@ async def read_letters(path: str | os.PathLike[str]) -> AsyncGenerator[Letter, N
         file = await to_thread.run_sync(lambda: name.open("rb"))
     except FileNotFoundError:
         raise ConfigurationError("dead letters", str(path), "a file that exists") from None
+    except OSError as error:
+        accepted = f"a file that can be read ({error.strerror})"
+        raise ConfigurationError("dead letters", str(path), accepted) from error
     number = 0
     try:
         # What is appended meanwhile, as by a submit of these, is not for this one.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from aiotcbatch.entities.values import nearest
+from aiotcbatch.entities.values import is_encodable, nearest
 from aiotcbatch.errors import ConfigurationError, CriticalError
 from aiotcbatch.results.outcomes import JobRecord
 from aiotcbatch.results.status import BatchStatus, UploadResult
@@ -62,7 +62,7 @@ class JobSettings(Value):
     hash_collision_mode: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.owner, str) or not self.owner:
+        if not isinstance(self.owner, str) or not self.owner or not is_encodable(self.owner):
             raise ConfigurationError("owner", self.owner, "the name of an owner")
         for name, choices in _CHOICES.items():
             value = getattr(self, name)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aiotcbatch.checking import checked_seconds, is_number
+from aiotcbatch.collecting.chunk import FRAME_BYTES
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
     from aiotcbatch.submitting.job import JobSettings
 
-__all__ = ["Configurable", "Halt", "SubmitOptions"]
+__all__ = ["Configurable", "Halt", "SubmitOptions", "share_of_memory"]
+
+#: Bytes of a document in which there is room for something.
+_LEAST_BYTES = FRAME_BYTES + 2
 
 
 class Halt(Value):
@@ -41,12 +46,33 @@ class SubmitOptions(Value):
     create_and_upload: bool = False
 
     def __post_init__(self) -> None:
-        if not self.poll_timeout >= 0:
-            raise ConfigurationError("poll_timeout", self.poll_timeout, "seconds, 0 or more")
+        checked_seconds("poll_timeout", self.poll_timeout)
         for name in ("max_jobs", "file_concurrency"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigurationError(name, value, "a whole number from 1 on")
+
+
+def share_of_memory(max_bytes_per_job: int, memory_limit: int, max_jobs: int) -> int:
+    """
+    Give the bytes that a job of a stream may have.
+
+    Args:
+        max_bytes_per_job: What is given as its bound.
+        memory_limit: Bytes in memory at most, which the jobs on the server and the next one share.
+        max_jobs: Jobs that the server has at once.
+
+    Raises:
+        ConfigurationError: When no job would have room for anything.
+    """
+    parts = max_jobs + 1
+    whole = isinstance(memory_limit, int) and not isinstance(memory_limit, bool)
+    if not whole or memory_limit < parts * _LEAST_BYTES:
+        accepted = f"bytes for {parts} jobs (max_jobs and one), at least {parts * _LEAST_BYTES}"
+        raise ConfigurationError("memory_limit", memory_limit, accepted)
+    share = memory_limit // parts
+    # What is no number is refused where the bound is set.
+    return min(max_bytes_per_job, share) if is_number(max_bytes_per_job) else max_bytes_per_job
 
 
 class Configurable:

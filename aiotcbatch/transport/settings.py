@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from yarl import URL
 
+from aiotcbatch.checking import is_number
 from aiotcbatch.errors import ConfigurationError, ValidationError
 from aiotcbatch.transport.retry import RetryPolicy
 from aiotcbatch.value import Value
@@ -90,13 +91,14 @@ class Settings(Value):
     def __post_init__(self) -> None:
         for name in ("timeout", "connect_timeout"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
+            if not (is_number(value) and math.isfinite(value) and value > 0):
                 raise ConfigurationError(name, value, "seconds, more than 0")
         for name in ("max_connections", "max_answer_bytes"):
             value = getattr(self, name)
-            if value < 1:
+            if not is_number(value) or value < 1:
                 raise ConfigurationError(name, value, "a number from 1 on")
-        if not self.user_agent.isascii() or not self.user_agent.isprintable():
+        agent: object = self.user_agent
+        if not isinstance(agent, str) or not agent.isascii() or not agent.isprintable():
             raise ConfigurationError("user_agent", self.user_agent, "printable ASCII text")
         if self.proxy is not None:
             split_proxy(self.proxy)
@@ -118,7 +120,7 @@ def split_proxy(proxy: str) -> tuple[URL, tuple[str, str] | None]:
     accepted = "a url such as http://user:password@proxy:3128"
     try:
         url = URL(proxy)
-    except ValueError:
+    except (ValueError, TypeError):
         raise ConfigurationError("proxy", "text that is no url", accepted) from None
     bare = url.with_user(None) if url.host else url
     if url.scheme not in {"http", "https"} or not url.host:

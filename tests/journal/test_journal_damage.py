@@ -344,13 +344,13 @@ async def test_a_text_is_no_journal(tmp_path: Path) -> None:
     assert file_names(tmp_path) == ["feed.jsonl"]
 
 
-async def test_a_text_in_the_place_of_a_journal(tmp_path: Path) -> None:
+def test_a_text_in_the_place_of_a_journal(tmp_path: Path) -> None:
     """Where a journal is known to have been, it is damaged, and the log is not thrown away."""
     path = written(0).put(tmp_path)
     path.write_bytes(b"no journal at all\n" * 1000)
 
     with pytest.raises(JournalDamagedError, match="not a database"):
-        await Journal.open(path, owner=OWNER)
+        asyncio.run(_opened(path))
 
 
 def test_an_export_leaves_out_what_is_damaged(tmp_path: Path) -> None:

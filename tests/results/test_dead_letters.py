@@ -530,6 +530,11 @@ class TestRetry:
                 await place.batch(action="Delete").retry(failed)
         with pytest.raises(ConfigurationError, match="accepted is a file that exists"):
             await place.batch().retry(path.with_name("no"))
+        with pytest.raises(ConfigurationError, match=r"a file that can be read \(Is a directory\)"):
+            await place.batch().retry(".")
+        for nothing in (None, 5, "", "\0"):
+            with pytest.raises(ConfigurationError, match=r"failed is .* the result of a submit"):
+                await place.batch().retry(nothing)
         with pytest.raises(UsageError, match="copied"):
             await place.batch().retry(BatchStatus())
 

@@ -26,7 +26,7 @@ def clients(auth: HmacAuth) -> None:
     Client("https://x/api", auth, time_out=5)  # type: ignore[call-arg]
     Client("https://x/api", auth, on_event=takes_one_kind)  # type: ignore[arg-type]
     Settings(True)  # type: ignore[call-arg]
-    TokenAuth(lambda: "token")  # type: ignore[arg-type, return-value]
+    TokenAuth(lambda: 5)  # type: ignore[arg-type, return-value]
 
 
 def batches(client: Client) -> None:
