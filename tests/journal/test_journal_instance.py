@@ -36,7 +36,9 @@ async def begin(path: Path, **opening: Any) -> None:
     """Leave a job that has an id in a journal."""
     async with await Journal.open(path, owner=OWNER, **opening) as journal:
         await journal.drained([GROUPS])
-        await journal.created(await journal.cut({"owner": OWNER}, [Run(Kind.GROUP, 0)]), 17)
+        job = await journal.cut({"owner": OWNER}, [Run(Kind.GROUP, 0)])
+        await journal.created(job, 17)
+        await journal.uploaded(job)
 
 
 async def reopen(path: Path, **opening: Any) -> None:
