@@ -92,6 +92,7 @@ def make(gate: Gate) -> Callable[..., Stream]:
     def make(**options: Any) -> Stream:
         options.setdefault("clock", Time().clock)
         options.setdefault("linger", 1e12)
+        options.setdefault("poll_timeout", 1e12)  # the sandbox needs time that does not pass here
         return Stream(gate, JobSettings(owner=OWNER), **options)
 
     return make
