@@ -25,6 +25,7 @@ __all__ = [
     "Server",
     "Size",
     "child",
+    "least",
     "medians",
     "peak",
     "rounds",
@@ -195,6 +196,16 @@ def rounds(
 def medians(found: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> dict[str, float]:
     """Give the median of a figure for each contender."""
     return {name: median(answer[key] for answer in answers) for name, answers in found.items()}
+
+
+def least(found: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> dict[str, float]:
+    """
+    Give the least of a figure for each contender.
+
+    A machine that is shared runs at half of its speed for seconds or minutes, and never at twice
+    its speed: of what a process takes of the processor, the least is nearest to what is needed.
+    """
+    return {name: min(answer[key] for answer in answers) for name, answers in found.items()}
 
 
 def peak() -> int:
