@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import MEBI, Ratio, Result, Size, child, server
@@ -34,14 +33,14 @@ def run(options: Options) -> Result:
     ]
     for name, walls, cpus in timed:
         entities = number * per_job
-        rates[name] = entities / median(walls) / 1000
+        rates[name] = entities / min(walls) / 1000
         rows.append(
             (
                 name,
                 f"{entities:,}",
-                f"{median(walls):.2f} s",
+                f"{min(walls):.2f} s",
                 f"{rates[name] * 1000:,.0f}",
-                f"{median(cpus) * 1e6 / entities:.1f}",
+                f"{min(cpus) * 1e6 / entities:.1f}",
             )
         )
     figures = [
@@ -72,7 +71,8 @@ def run(options: Options) -> Result:
         rows=rows,
         ratios=[*figures, growth],
         notes=[
-            f"Medians of {turns}. The processor time is that of the sandbox's process.",
+            f"The least of {turns}, since others on the machine only ever add to it.",
+            "The processor time is that of the sandbox's process.",
             note,
         ],
     )
