@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from numbers import Real
+from pathlib import Path
 from typing import TypeVar
 
 from aiotcbatch.errors import ConfigurationError
@@ -104,12 +105,12 @@ def checked_file(name: str, value: P) -> P:
     text = _text_of(checked_path(name, value))
     if text is None:
         return value
-    directory = os.path.dirname(text) or os.curdir  # noqa: PTH120 - text that is a path
-    if os.path.isdir(text):  # noqa: PTH112
+    path = Path(text)
+    if path.is_dir():
         accepted = "a file, which this is not"
-    elif not os.path.isdir(directory):  # noqa: PTH112
+    elif not path.parent.is_dir():
         accepted = "a file in a directory that exists"
-    elif not os.access(text if os.path.exists(text) else directory, os.W_OK):  # noqa: PTH110
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
         accepted = "a file that you may write"
     else:
         return value
@@ -131,7 +132,7 @@ def checked_directory(name: str, value: P) -> P:
         ConfigurationError: When it is no path, or not that of a directory that may be written to.
     """
     text = _text_of(checked_path(name, value))
-    if text is None or (os.path.isdir(text) and os.access(text, os.W_OK | os.X_OK)):  # noqa: PTH112
+    if text is None or (Path(text).is_dir() and os.access(text, os.W_OK | os.X_OK)):
         return value
     raise ConfigurationError(name, value, "a directory that exists and that you may write to")
 

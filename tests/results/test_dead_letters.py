@@ -281,9 +281,9 @@ class TestWriting:
     ) -> None:
         """A file that is there, or the directory of one that is not, must be open to us."""
         (tmp_path / "mine").touch()
-        looked: list[str] = []
+        looked: list[Path] = []
 
-        def refuse(path: str, mode: int) -> bool:
+        def refuse(path: Path, mode: int) -> bool:
             looked.append(path)
             return False
 
@@ -291,7 +291,7 @@ class TestWriting:
         with pytest.raises(ConfigurationError, match="a file that you may write"):
             client.batch(OWNER, dead_letters=tmp_path / name)
 
-        assert looked == [str(tmp_path / name if name == "mine" else tmp_path)]
+        assert looked == [tmp_path / name if name == "mine" else tmp_path]
 
 
 class TestFiles:
