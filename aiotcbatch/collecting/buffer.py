@@ -185,14 +185,10 @@ class Buffer:
             self._attach((key,))
         number = hash(key)
         self._shards[number & SHARD_MASK][number] = self._first
-        self._hashes.append(number)
-        growing = self._growing
-        growing += record
-        growing += b","
-        self._starts.append(len(growing))
+        self._filling.append(record, number)
         if refers:
             self._filling.refers = True
-        if len(growing) >= SEGMENT_BYTES:
+        if len(self._growing) >= SEGMENT_BYTES:
             self._close_segment()
 
     def add_all(self, keys: Sequence[str], records: Sequence[bytes], *, refers: bool) -> None:
@@ -238,7 +234,7 @@ class Buffer:
             return False
         if self._held_from is None:
             self.hold()
-        # As in `add`, which is a call and a look-up more: 0.1 of 0.3 µs.
+        # As `add` and `Segment.append` do, without a call for each and looking up what is here.
         shard[number] = self._first
         self._hashes.append(number)
         growing = self._growing
@@ -392,9 +388,7 @@ class Buffer:
         """Give a record a place at which it is kept, and from which it is never taken."""
         self._close_segment()
         segment = Segment(self._first)
-        segment.growing += record + b","
-        segment.starts.append(len(segment.growing))
-        segment.hashes.append(0)
+        segment.append(record, 0)
         # It is a link that waits for a group, or a group of a circle. Of other links it is False.
         segment.refers = True
         segment.close()
