@@ -297,7 +297,7 @@ class IndicatorShelf(Shelf[Indicator]):
         records: list[bytes] = []
         refers = False
         careful = min(LARGE_RECORD, self.max_record_bytes)
-        # 0.7 µs an indicator, half of it in orjson: one loop, and no calls of our own.
+        # Hot, and half of it is orjson: one loop, and no calls of our own.
         for xid, indicator in entities:
             data = indicator.data
             if data.__class__ is not dict:  # it was discarded meanwhile

@@ -25,8 +25,8 @@ class Alike:
     """
     Remembers by their JSON what elements said.
 
-    To write JSON takes a tenth of what reading and checking it takes. Where hardly any two say the
-    same, even that is saved.
+    To write JSON costs little beside reading and checking it. Where hardly any two say the same,
+    even that is saved.
 
     Args:
         read: Reads what an element says, given the entity that it is about, for errors.
