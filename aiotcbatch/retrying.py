@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiotcbatch.checking import checked_path
 from aiotcbatch.collecting.builder import Builder
 from aiotcbatch.collecting.extending import take_all
+from aiotcbatch.entities.contents import LostContent
 from aiotcbatch.errors import (
     AiotcbatchError,
     ConfigurationError,
@@ -132,13 +133,18 @@ class Retrying(Builder):
             self.add_indicator(with_xid(letter.entity), source=letter.source)
         else:
             data = with_xid(letter.entity)
-            if letter.has_file:
-                content = letter.content
-                if content is None and self._contents is not None:
-                    content = self._contents(str(data.get("xid")))
-                # Without any it is told as a file that was not uploaded.
-                data = data | {"fileContent": _nothing if content is None else content}
+            content = self._content_of(letter, str(data.get("xid")))
+            if content is not None:
+                data = data | {"fileContent": content}
             self.add_group(data, source=letter.source)
+
+    def _content_of(self, letter: Letter, xid: str) -> FileContent | None:
+        """Give the content of a letter's file, from whoever has it."""
+        if isinstance(letter.content, LostContent) and self._contents is not None:
+            asked = self._contents(xid)
+            if asked is not None:
+                return asked
+        return letter.content
 
     async def _bury(self, jobs: Iterable[Job]) -> None:
         """Write down what failed in jobs that are over, if it is to be."""
@@ -199,11 +205,6 @@ def _path_of(failed: str | PathLike[str] | None) -> str | PathLike[str]:
     return checked_path("failed", failed, _FAILED)
 
 
-def _nothing(xid: str) -> None:
-    """Stand for a content that cannot be had any more."""
-    del xid
-
-
 def _again(outcome: Outcome) -> Letter | None:
     """Give what is to be sent again of what failed; None if nothing is."""
     data = outcome.data
@@ -218,7 +219,6 @@ def _again(outcome: Outcome) -> Letter | None:
         source=outcome.source,
         owner=outcome.owner,
         action=outcome.action,
-        has_file=outcome.file is not None,
         content=None if outcome.file is None else outcome.file.content,
         where="the result",
     )

@@ -119,7 +119,7 @@ def _content(file: StoredFile) -> str:
     if origin is Origin.CALLABLE:
         return f"from {detail}, which is to be imported"
     if origin is Origin.OPAQUE:
-        return f"{detail}, which is gone"
+        return f"lost: {detail}"
     return "in a file" if origin is Origin.PATH else "in the journal"
 
 

@@ -45,14 +45,12 @@ class Record:
         data: It, in the form of the wire.
         where: Where it stands, such as ``feed.ndjson:12``.
         letter: The dead letter that it is in, None if it is in none.
-        lost: Why that has no content for its file; None if it has one, or needs none.
     """
 
     kind: Kind
     data: dict[str, Any]
     where: str
     letter: Letter | None = None
-    lost: str | None = None
 
 
 class RecordReader:
@@ -262,7 +260,7 @@ def _keys_like(key: str) -> str:
 def _record(value: dict[str, Any], where: str) -> Record:
     if is_letter(value):
         letter = letter_in(value, where)
-        return Record(letter.kind, letter.entity, where, letter, _lost(value, letter))
+        return Record(letter.kind, letter.entity, where, letter)
     return Record(_kind(value, where), value, where)
 
 
@@ -276,13 +274,3 @@ def _kind(data: dict[str, Any], where: str) -> Kind:
         return "group"
     # what has a name and no summary is a group whose type has a slip
     return "group" if "name" in data and "summary" not in data else "indicator"
-
-
-def _lost(value: dict[str, Any], letter: Letter) -> str | None:
-    if not letter.has_file or letter.content is not None:
-        return None
-    why = value["file"].get("lost")
-    return (
-        f"{letter.where} has no content for it{f' ({why})' if why else ''}:"
-        ' its "file" needs "text", "base64" or "path"'
-    )

@@ -22,7 +22,7 @@ from aiotcbatch.results.status import BatchError
 from aiotcbatch.retrying import add_letter, with_xid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from aiotcbatch.batch import Batch
     from aiotcbatch.cli.display import Display, Steps
@@ -84,7 +84,6 @@ async def _submit(display: Display, asked: Submission, ending: Ending) -> int:
         display.remark("Reading from the keyboard; Ctrl-D ends it.")
     statuses: list[BatchStatus] = []
     refused: list[Refused] = []
-    lost = _Lost()
     async with Client.from_env() as client:
         batch = client.batch(
             asked.owner,
@@ -99,13 +98,13 @@ async def _submit(display: Display, asked: Submission, ending: Ending) -> int:
                 stack.push_async_callback(show_rest, display, asked.journal)
                 stack.push_async_exit(batch)
             with display.steps() as steps:
-                await _read(batch, asked, steps, size, refused, lost)
+                await _read(batch, asked, steps, size, refused)
                 if asked.journal is None:  # what ends the reading leaves nothing to be written
                     stack.push_async_exit(batch)
                 # Told once: so it is shown, whatever has ended this.
                 stack.callback(_show, display, asked, batch, statuses, refused)
                 with ending.by(batch.stop):
-                    await _send(batch, asked, display, steps, statuses, lost)
+                    await _send(batch, asked, display, steps, statuses)
             if not statuses and not len(batch) + batch.association_len:
                 display.remark("There was nothing to submit.")
         if asked.dead_letters is not None:
@@ -171,34 +170,12 @@ def show_left(display: Display, batch: Batch) -> None:
         display.remark(f"Not sent: {left:,} entities and associations.")
 
 
-class _Lost:
-    """Stands for contents that dead letters do not have, and knows why once they are asked for."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, str] = {}
-
-    def content(self, why: str) -> Callable[[str], None]:
-        """Give what takes the place of a content: the file is told as not uploaded."""
-
-        def nothing(xid: str) -> None:
-            self._told[xid] = why
-
-        return nothing
-
-    def explain(self, status: BatchStatus) -> None:
-        """Say in a result why these files are not uploaded."""
-        for upload in status.uploads:
-            if upload.xid in self._told:
-                upload["error"] = self._told[upload.xid]
-
-
 async def _read(
     batch: Batch,
     asked: Submission,
     steps: Steps,
     size: int | None,
     refused: list[Refused],
-    lost: _Lost,
 ) -> None:
     step = steps.add("Reading", size, "bytes")
     kept = None if asked.halt_on_error else refused
@@ -207,10 +184,10 @@ async def _read(
         reader = RecordReader("standard input" if name == STDIN else name, on_refused)
         async with aclosing(blocks(name)) as read:  # a bad record leaves it in the middle
             async for block in read:
-                _add_all(batch, reader.feed(block), kept, lost)
+                _add_all(batch, reader.feed(block), kept)
                 await batch.drain()
                 step.advance(len(block))
-        _add_all(batch, reader.close(), kept, lost)
+        _add_all(batch, reader.close(), kept)
     await batch.drain()
     step.finish()
 
@@ -221,13 +198,11 @@ async def _send(
     display: Display,
     steps: Steps,
     statuses: list[BatchStatus],
-    lost: _Lost,
 ) -> None:
     step = steps.add("Submitting", len(batch) + batch.association_len, "entities")
     try:
         async with aclosing(batch.submit_iter(halt_on_error=asked.halt_on_error)) as ended:
             async for status in ended:
-                lost.explain(status)
                 statuses.append(status)
                 step.advance(handled(status))
                 if asked.as_json:
@@ -240,13 +215,11 @@ async def _send(
     step.finish()
 
 
-def _add_all(
-    batch: Batch, records: Sequence[Record], refused: list[Refused] | None, lost: _Lost
-) -> None:
+def _add_all(batch: Batch, records: Sequence[Record], refused: list[Refused] | None) -> None:
     """Add records; those that are refused go on the list, or end it where there is none."""
     for record in records:
         try:
-            _add(batch, record, lost)
+            _add(batch, record)
         except ValidationError as error:
             error = ValidationError(error.field, error.value, error.accepted, about=record.where)
             if refused is None:
@@ -254,12 +227,9 @@ def _add_all(
             refused.append((record, error))
 
 
-def _add(batch: Batch, record: Record, lost: _Lost) -> None:
+def _add(batch: Batch, record: Record) -> None:
     if record.letter is not None:
-        letter = record.letter
-        if record.lost is not None:
-            letter = letter.replace(content=lost.content(record.lost))
-        add_letter(batch, letter)
+        add_letter(batch, record.letter)
     elif record.kind == "group":
         batch.add_group(with_xid(record.data), source=record.where)
     elif record.kind == "indicator":

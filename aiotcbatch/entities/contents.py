@@ -9,7 +9,15 @@ from typing import BinaryIO, NamedTuple
 
 from aiotcbatch.errors import ValidationError
 
-__all__ = ["ACCEPTED", "Content", "FileContent", "FileItem", "check_content", "is_content"]
+__all__ = [
+    "ACCEPTED",
+    "Content",
+    "FileContent",
+    "FileItem",
+    "LostContent",
+    "check_content",
+    "is_content",
+]
 
 #: What a content can be, in words.
 ACCEPTED = (
@@ -33,6 +41,31 @@ class FileItem(NamedTuple):
     type: str
     content: FileContent | None
     file_name: str | None = None
+
+
+class LostContent:
+    """
+    Stands for a content that can be had from nowhere any more: its file is told as not uploaded.
+
+    Args:
+        why: What has become of it.
+        told: What the result of the upload says; None says why, and who could give it.
+    """
+
+    __slots__ = ("_told", "why")
+
+    def __init__(self, why: str, told: str | None = None) -> None:
+        self.why = why
+        self._told = told
+
+    async def __call__(self, xid: str) -> None:
+        """Give nothing."""
+        del xid
+
+    def __str__(self) -> str:
+        return self._told or (
+            f"its content is lost: {self.why}; `contents` of the batch or stream can give it again"
+        )
 
 
 def is_content(content: object) -> bool:

@@ -18,7 +18,7 @@ from aiotcbatch.journal.lock import noted_commits
 from aiotcbatch.journal.opening import damage, examined, explained
 from aiotcbatch.journal.records import sources_of
 from aiotcbatch.journal.schema import FileRow, JobRow, place_of, unpack_runs
-from aiotcbatch.journal.survey import SPENT, Survey, SurveyedSegment
+from aiotcbatch.journal.survey import DAMAGED, SPENT, Survey, SurveyedSegment
 
 if TYPE_CHECKING:
     import os
@@ -140,9 +140,9 @@ class _Lines:
         if origin is Origin.CALLABLE:
             return {"lost": f"the function {file.detail}, of which the journal has only the name"}
         if origin is Origin.OPAQUE:
-            return {"lost": f"{file.detail}, which ended with its process"}
+            return {"lost": file.detail}
         if file.place in self._found.damaged_files:
-            return {"lost": "what the journal had of it is damaged"}
+            return {"lost": DAMAGED}
         extent = Extent(file.block, file.nbytes, self._found.extent_crcs(file.block, file.nbytes))
         kept = JournalSlice(self._readers, extent, 0, file.nbytes).read()
         if origin is Origin.TEXT:

@@ -10,8 +10,9 @@ from anyio.lowlevel import checkpoint
 
 from aiotcbatch.collecting.chunk import Chunk
 from aiotcbatch.collecting.held import HeldLink
+from aiotcbatch.collecting.origins import Origin
 from aiotcbatch.collecting.segments import Cut, loaded
-from aiotcbatch.entities.contents import FileItem
+from aiotcbatch.entities.contents import FileItem, LostContent
 from aiotcbatch.errors import JobError
 from aiotcbatch.journal.recorder import JournalRecorder
 from aiotcbatch.journal.records import Kind, Run, Segment
@@ -264,12 +265,10 @@ class Keeper:
 
 
 def _item(file: StoredFile, ask: Callable[[str], FileContent | None] | None) -> FileItem:
-    return FileItem(
-        xid=file.xid,
-        type=file.type,
-        content=file.source.content(file.xid, ask),
-        file_name=file.file_name,
-    )
+    content = file.source.content(file.xid, ask)
+    if content is None and file.source.origin is Origin.OPAQUE:
+        content = LostContent(file.source.detail)
+    return FileItem(xid=file.xid, type=file.type, content=content, file_name=file.file_name)
 
 
 def _chunk(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from aiotcbatch.collecting.origins import described
+from aiotcbatch.collecting.origins import Origin, StoredContent, described
+from aiotcbatch.entities.contents import LostContent
+from aiotcbatch.errors import AiotcbatchError
 from aiotcbatch.journal.bodies import Extent
 from aiotcbatch.journal.records import Kind, Run, merged, starts_to_bytes
 from aiotcbatch.journal.schema import (
@@ -32,7 +34,7 @@ from aiotcbatch.submitting.job import Phase
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from aiotcbatch.entities.contents import FileItem
+    from aiotcbatch.entities.contents import FileContent, FileItem
     from aiotcbatch.journal.records import Segment
 
 __all__ = ["Ledger"]
@@ -73,9 +75,14 @@ class Ledger:
     ) -> list[Extent]:
         """Keep segments and contents, and forget records that were continued."""
         extents = [self._add_segment(segment) for segment in segments]
+        moving = self._take_stored(gone, files)
         self._forget(gone)
         for place, item in files:
-            self._add_file(place, item)
+            file = moving.get(item.xid)
+            if file is None:
+                self._add_file(place, item)
+            else:
+                self._move_file(file, place, item)
         return extents
 
     def _add_segment(self, segment: Segment) -> Extent:
@@ -148,8 +155,31 @@ class Ledger:
 
     # Files
 
+    def _take_stored(
+        self, gone: Sequence[Run], files: Sequence[tuple[int, FileItem]]
+    ) -> dict[str, FileRow]:
+        """Take the rows of contents that are here, and whose groups are written anew."""
+        stored = {item.xid for _, item in files if isinstance(item.content, StoredContent)}
+        runs = [run for run in merged(list(gone)) if run.kind is Kind.GROUP] if stored else []
+        taken: dict[str, FileRow] = {}
+        for run in runs:
+            places = _places(run)
+            query = "WHERE place BETWEEN ? AND ?"
+            for file in FILES.find(self.db, query, places.start, places.stop - 1):
+                if file.xid in stored:
+                    FILES.delete(self.db, file.place)
+                    taken[file.xid] = file
+        return taken
+
+    def _move_file(self, file: FileRow, place: int, item: FileItem) -> None:
+        """Have a content that is here belong to its group where that is now."""
+        row = file._replace(
+            place=place_of(Kind.GROUP, place), type=item.type, name=item.file_name, job=None
+        )
+        FILES.insert(self.db, row)
+
     def _add_file(self, place: int, item: FileItem) -> None:
-        origin, detail, kept = described(item.content)
+        origin, detail, kept = _described(item.content)
         extent = self.keep(kept)
         row = FileRow(
             place=place_of(Kind.GROUP, place),
@@ -300,6 +330,21 @@ class Ledger:
 def blocks_of(nbytes: int) -> int:
     """How many blocks some bytes take."""
     return -(-nbytes // BLOCK_BYTES)
+
+
+def _described(content: FileContent | None) -> tuple[Origin, str, bytes | memoryview]:
+    """Say what is kept of a content; of one that ends with its process, why it is lost then."""
+    if isinstance(content, LostContent):
+        return Origin.OPAQUE, content.why, b""
+    if isinstance(content, StoredContent):  # in another journal, or for a job that is done
+        try:
+            content = content.load()
+        except AiotcbatchError as error:  # who uploads it is told the same
+            return Origin.OPAQUE, str(error), b""
+    origin, detail, kept = described(content)
+    if origin is Origin.OPAQUE:
+        detail = f"{detail}, which ended with its process"
+    return origin, detail, kept
 
 
 def _known(batch_id: int | None) -> dict[str, int]:

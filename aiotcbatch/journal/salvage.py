@@ -38,6 +38,7 @@ from aiotcbatch.journal.schema import (
     unpack_runs,
 )
 from aiotcbatch.journal.survey import (
+    DAMAGED,
     IN_JOB,
     SPENT,
     WAITING,
@@ -227,7 +228,7 @@ class _Copying:
             return False
         kept = b""
         if file.place in self._found.damaged_files:
-            file = file._replace(origin=int(Origin.OPAQUE), detail="a content that was damaged")
+            file = file._replace(origin=int(Origin.OPAQUE), detail=DAMAGED)
         elif file.nbytes:
             kept = self._read(file.block, 0, file.nbytes)
         extent = self._ledger.keep(kept)

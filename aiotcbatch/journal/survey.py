@@ -39,12 +39,14 @@ from aiotcbatch.submitting.job import Phase
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["IN_JOB", "SPENT", "WAITING", "Places", "Survey", "SurveyedSegment", "survey"]
+__all__ = ["DAMAGED", "IN_JOB", "SPENT", "WAITING", "Places", "Survey", "SurveyedSegment", "survey"]
 
 R = TypeVar("R", bound=tuple[Any, ...])
 
 #: What a record is: it waits, it is gone, or it is in a job.
 WAITING, SPENT, IN_JOB = 0, 1, 2
+#: Why a content that was damaged is lost.
+DAMAGED = "what the journal had of it is damaged"
 _ORIGINS = frozenset(map(int, Origin))
 #: Faults of one sort are told this often.
 _FAULTS_TOLD = 10

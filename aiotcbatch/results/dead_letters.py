@@ -30,6 +30,7 @@ from anyio import to_thread
 
 from aiotcbatch.checking import checked_path
 from aiotcbatch.collecting.origins import Origin, StoredContent, described
+from aiotcbatch.entities.contents import LostContent
 from aiotcbatch.errors import (
     AiotcbatchError,
     ConfigurationError,
@@ -62,9 +63,7 @@ class Letter(Value):
     source: Any
     owner: str | None
     action: str | None
-    #: Whether it has a content to be uploaded.
-    has_file: bool
-    #: The content, None if it can be had from nowhere.
+    #: The content that is to be uploaded; None if it has no file.
     content: FileContent | None
     #: Where it stands, such as ``failed.ndjson:3``.
     where: str
@@ -146,6 +145,8 @@ def _file(item: FileItem) -> dict[str, Any]:
             content = content.load()
         except AiotcbatchError as error:
             return said | {"lost": str(error)}
+    if isinstance(content, LostContent):
+        return said | {"lost": content.why}
     origin, detail, kept = described(content)
     if origin is Origin.TEXT:
         return said | {"text": bytes(kept).decode()}
@@ -153,7 +154,7 @@ def _file(item: FileItem) -> dict[str, Any]:
         return said | {"base64": base64.b64encode(kept).decode()}
     if origin is Origin.PATH:
         return said | {"path": detail}
-    return said | {"lost": detail if content is not None else "it was read, and not to its end"}
+    return said | {"lost": detail}
 
 
 # Reading
@@ -238,13 +239,12 @@ def letter_in(value: dict[str, Any], where: str) -> Letter:
         source=value.get("source"),
         owner=value.get("owner"),
         action=value.get("action"),
-        has_file=file is not None,
         content=None if file is None else _content(file, where),
         where=where,
     )
 
 
-def _content(file: dict[str, Any], where: str) -> FileContent | None:
+def _content(file: dict[str, Any], where: str) -> FileContent:
     for name in ("text", "base64", "path"):
         value = file.get(name)
         if value is None:
@@ -259,4 +259,6 @@ def _content(file: dict[str, Any], where: str) -> FileContent | None:
             return base64.b64decode(value, validate=True)
         except binascii.Error as error:
             raise ValidationError("file base64", value, f"base64 ({error})", about=where) from None
-    return None
+    why = file.get("lost") or "none was given"
+    needed = 'its "file" needs "text", "base64" or "path"'
+    return LostContent(str(why), f"{where} has no content for it ({why}): {needed}")

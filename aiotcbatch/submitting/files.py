@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from aiotcbatch.entities.contents import LostContent
 from aiotcbatch.errors import (
     AiotcbatchError,
     ConfigurationError,
@@ -24,7 +25,7 @@ from aiotcbatch.transport.settings import quote_segment
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from aiotcbatch.entities.contents import FileItem
+    from aiotcbatch.entities.contents import FileContent, FileItem
     from aiotcbatch.transport.answers import Answer
     from aiotcbatch.transport.body import Body
     from aiotcbatch.transport.http import Transport
@@ -146,9 +147,8 @@ class _Uploads:
         try:
             content, made = await produce(item.content, item.xid, self._threads)
             if content is None:
-                why = "its callable returned None" if made else "there is no content"
                 self._tell_failed(item, "NoContent", began)
-                return _result(item, error=why)
+                return _result(item, error=_why_none(item.content))
             async with opened(content, self._threads, owned=made) as body:
                 await self._send(item, body)
                 self._tell_uploaded(item, body.size, began)
@@ -223,6 +223,12 @@ def _check_stored(answer: Answer) -> None:
     said = data.get("status") if isinstance(data, dict) else None
     if not isinstance(said, str) or said.lower() != _STORED:
         raise unreadable(answer, f"the answer is neither a yes nor a no: {answer.text[:200]!r}")
+
+
+def _why_none(content: FileContent | None) -> str:
+    if isinstance(content, LostContent):
+        return str(content)
+    return "there is no content" if content is None else "its callable returned None"
 
 
 def _said(error: Exception) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from aiotcbatch.entities.contents import LostContent
 from aiotcbatch.entities.values import is_encodable, nearest
 from aiotcbatch.errors import ConfigurationError, CriticalError
 from aiotcbatch.results.outcomes import JobRecord
@@ -359,7 +360,8 @@ class Job:
         item = self.files.pop(upload["xid"], None)
         if item is not None and not upload.uploaded:
             if item.xid in self.opened and is_read_once(item.content):
-                item = item._replace(content=None)  # what is left of it is not all of it
+                # What is left of it is not all of it.
+                item = item._replace(content=LostContent("it was read, and not to its end"))
             self.unfiled[item.xid] = item
         self.uploads[upload["xid"]] = upload
         if self.phase is Phase.FILING and not self.files:

@@ -143,7 +143,7 @@ async def test_show_says_which_files_cannot_be_had(
 
     await show(screen.display, path)
 
-    assert "a function, which is gone" in screen.out
+    assert "lost: a function, which ended with its process" in screen.out
     assert f"from {__name__}:_named_content, which is to be imported" in screen.out
 
 

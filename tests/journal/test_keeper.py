@@ -205,7 +205,39 @@ async def test_contents_that_cannot_be_kept_are_asked_for(
         "asked": True,
         "unknown": False,
     }
+    told = "its content is lost: a function, which ended with its process; `contents` of the batch"
+    assert [(upload.error or told).startswith(told) for upload in status.uploads] == [True, True]
     assert sandbox.files["asked"].content == b"found"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_contents_of_groups_that_are_named_again(
+    client: Client, sandbox: Sandbox, path: pathlib.Path, *, at_once: bool
+) -> None:
+    """Who goes on can add to a group that is in the journal: its content stays with it."""
+    async with client.batch(OWNER, journal=path) as batch:
+        batch.document("d", "d.bin", b"kept", xid="d")
+        batch.document("e", "e.txt", "kept", xid="e")
+        batch.document("f", "f.txt", lambda _: b"lost", xid="f")
+        await batch.drain()
+
+    async with client.batch(OWNER, journal=path) as batch:
+        for xid in "dfd":
+            batch.add_group({"type": "Document", "name": "new", "xid": xid})
+            await batch.drain()
+        if at_once:
+            status = await batch.submit(halt_on_error=False)
+    if not at_once:
+        async with client.batch(OWNER, journal=path) as batch:
+            status = await batch.submit(halt_on_error=False)
+
+    assert {xid: file.content for xid, file in sandbox.files.items()} == {
+        "d": b"kept",
+        "e": b"kept",
+    }
+    (missing,) = (upload for upload in status.uploads if not upload.uploaded)
+    assert missing.xid == "f"
+    assert "lost: a function, which ended with its process; `contents`" in missing.error
 
 
 async def _hold_a_link(client: Client, path: pathlib.Path) -> None:

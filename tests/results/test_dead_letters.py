@@ -338,8 +338,14 @@ class TestFiles:
         assert "lost" in lines_of(path)[0]["file"]
         put_right(path, malware=False)
 
-        status = await place.batch().retry(path)
+        again = path.with_name("again.ndjson")
+        status = await place.batch(dead_letters=again).retry(path)
         assert (status.ok, status.success_count, status.uploads[0].uploaded) == (False, 1, False)
+        assert status.uploads[0].error == (
+            "failed.ndjson:1 has no content for it (a function):"
+            ' its "file" needs "text", "base64" or "path"'
+        )
+        assert [line["file"]["lost"] for line in lines_of(again)] == ["a function"]
         status = await place.batch(contents=lambda xid: f"asked for {xid}").retry(path)
         assert status.ok
         assert place.sandbox.files["doc"].content == b"asked for doc"
@@ -358,7 +364,9 @@ class TestFiles:
 
         assert "read" in lines_of(path)[0]["file"]["lost"]
         again = await batch.retry(status, halt_on_error=False)
-        assert [upload.uploaded for upload in again.uploads] == [False]
+        (upload,) = again.uploads
+        assert not upload.uploaded
+        assert upload.error.startswith("its content is lost: it was read, and not to its end; ")
 
     async def test_from_a_journal(self, place: Place, path: Path, tmp_path: Path) -> None:
         """A content that only the journal has is in the line."""

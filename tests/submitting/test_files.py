@@ -12,7 +12,7 @@ from aiohttp import web
 from support.servers import ONCE, cancel_when, in_turn, json_answer, text_answer
 
 from aiotcbatch.auth import TokenAuth
-from aiotcbatch.entities.contents import FileItem
+from aiotcbatch.entities.contents import FileItem, LostContent
 from aiotcbatch.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -188,6 +188,7 @@ class Broken(io.BytesIO):
     [
         (None, "there is no content"),
         (lambda xid: None, "its callable returned None"),
+        (LostContent("it burned"), "its content is lost: it burned; `contents` of the batch"),
         (raises, "LookupError: x-1"),
         (raises_later, "RuntimeError: coroutine raised StopIteration"),
         (Callback(TimeoutError()), "TimeoutError"),
