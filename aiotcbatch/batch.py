@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, TypedDict
 
 import anyio
 
-from aiotcbatch.checking import checked_callable, checked_file, checked_path
+from aiotcbatch.checking import (
+    checked_bool,
+    checked_callable,
+    checked_file,
+    checked_path,
+    checked_types,
+)
 from aiotcbatch.errors import AiotcbatchError, DeadLettersError, UsageError
 from aiotcbatch.events import BatchAbandoned
 from aiotcbatch.results.status import BatchStatus
@@ -158,12 +164,12 @@ class Batch(StepByStep, Retrying):
             settings,
             options,
             clock,
-            validate=validate,
+            validate=checked_bool("validate", validate),
             max_entities_per_job=max_entities_per_job,
             max_bytes_per_job=max_bytes_per_job,
             memory_limit=memory_limit,
             spool_directory=spool_directory,
-            indicator_types=indicator_types,
+            indicator_types=checked_types("indicator_types", indicator_types),
         )
         self._journal_path = checked_path("journal", journal)
         self._moved_from = _old_url(journal_moved_from)
@@ -399,6 +405,7 @@ class Batch(StepByStep, Retrying):
             ValidationError: As for `add_failed`.
             AiotcbatchError: As for `submit`.
         """
+        self._options_for(poll, errors, process_files, halt_on_error)  # before anything is added
         await self.add_failed(failed)
         return await self.submit(poll, errors, process_files, halt_on_error)
 

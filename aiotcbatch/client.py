@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import anyio
 
 from aiotcbatch.auth import Auth, HmacAuth, TokenAuth
 from aiotcbatch.batch import Batch
+from aiotcbatch.checking import checked_kind
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.instance import (
     AttributeType,
@@ -22,10 +24,10 @@ from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import JobSettings
 from aiotcbatch.transport.answers import unreadable
 from aiotcbatch.transport.http import Transport
-from aiotcbatch.transport.settings import Settings
+from aiotcbatch.transport.settings import Settings, checked_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -111,7 +113,7 @@ class Client:
         Raises:
             ConfigurationError: When a variable is missing or cannot be right; it is named.
         """
-        variables = os.environ if environ is None else environ
+        variables = _variables(environ)
         api_url = _variable(
             variables, "TC_API_PATH", "the url of the API, such as https://host/api"
         )
@@ -319,7 +321,21 @@ class Client:
 
 def merged(settings: Settings | None, options: Options) -> Settings:
     """Put options over settings, checking the result."""
-    return Settings(**{**vars(settings or Settings()), **options})
+    return Settings(**{**vars(checked_settings(settings) or Settings()), **options})
+
+
+def _variables(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Give the variables that count, of which each is text."""
+    if environ is None:
+        return os.environ
+    accepted = "a mapping of names to texts, or None for the variables of this process"
+    checked_kind("environ", environ, Mapping, accepted)
+    for name in ("TC_API_PATH", "TC_TOKEN", "TC_API_ACCESS_ID", "TC_API_SECRET_KEY"):
+        value = environ.get(name, "")
+        if not isinstance(value, str):
+            # The value is not shown: it may be a secret of another type.
+            raise ConfigurationError(name, type(value).__name__, "text", about="environment")
+    return environ
 
 
 def _variable(environ: Mapping[str, str], name: str, accepted: str) -> str:

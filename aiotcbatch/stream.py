@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, TypedDict
 import anyio
 
 from aiotcbatch.checking import (
+    checked_bool,
     checked_callable,
     checked_file,
     checked_path,
     checked_seconds,
+    checked_types,
 )
 from aiotcbatch.collecting.held import HeldLink, HeldLinks
 from aiotcbatch.collecting.segments import encode
@@ -24,9 +26,10 @@ from aiotcbatch.results.status import COUNTS, BatchStatus
 from aiotcbatch.retrying import Retrying
 from aiotcbatch.submitting.job import Job
 from aiotcbatch.submitting.options import share_of_memory
-from aiotcbatch.submitting.pipeline import Clock, Halt, Pipeline, SubmitOptions
+from aiotcbatch.submitting.pipeline import Halt, Pipeline, SubmitOptions
 from aiotcbatch.submitting.polling import PollSchedule
 from aiotcbatch.submitting.recorder import NO_RECORDER
+from aiotcbatch.submitting.steps import checked_clock
 from aiotcbatch.transport.retry import is_transient
 from aiotcbatch.value import Value
 
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from aiotcbatch.entities.metadata import Association
     from aiotcbatch.journal.keeper import Resumed
     from aiotcbatch.submitting.job import JobSettings
+    from aiotcbatch.submitting.steps import Clock
     from aiotcbatch.transport.http import Transport
 
 __all__ = ["Stream", "StreamOptions", "StreamStatistics"]
@@ -179,6 +183,7 @@ class Stream(TypedBuilder, Retrying):
         indicator_types: Mapping[str, int | Sequence[str]] | None = None,
         clock: Clock | None = None,
     ) -> None:
+        checked_bool("halt_on_failure", halt_on_failure)
         options = SubmitOptions(
             max_jobs=max_jobs,
             file_concurrency=file_concurrency,
@@ -187,16 +192,16 @@ class Stream(TypedBuilder, Retrying):
             halt=Halt(batch=halt_on_failure, poll=halt_on_failure, file=halt_on_failure),
         )
         super().__init__(
-            validate=validate,
+            validate=checked_bool("validate", validate),
             max_entities_per_job=max_entities_per_job,
             max_bytes_per_job=share_of_memory(max_bytes_per_job, memory_limit, max_jobs),
             memory_limit=memory_limit,
-            indicator_types=indicator_types,
+            indicator_types=checked_types("indicator_types", indicator_types),
         )
         self._settings = settings
         self._linger = checked_seconds("linger", linger)
         self._on_job = checked_callable("on_job", on_job)
-        self._clock = clock or Clock()
+        self._clock = checked_clock(clock)
         self._journal_path = checked_path("journal", journal)
         self._contents = checked_callable("contents", contents)
         self._dead_letters = checked_file("dead_letters", dead_letters)

@@ -39,7 +39,7 @@ _PACKAGE = Path(aiotcbatch.__file__).parent
 #: checked by the plain call to which it is given, which looks at a path once.
 _MAY_BLOCK = {
     "aiotcbatch/sandbox/sandbox.py": {"jobs", "entities", "files"},
-    "aiotcbatch/checking.py": {"checked_directory", "checked_file"},
+    "aiotcbatch/checking.py": {"checked_directory", "checked_existing", "checked_file"},
     "aiotcbatch/sandbox/views.py": {"__getitem__"},
 }
 

@@ -247,7 +247,7 @@ class Entity:
         if attr_type.__class__ is not str or not attr_type or not attr_type.isascii():
             attr_type = self.named(values.text, attr_type, "attr_type")
         if formatter is not None:
-            attr_value = formatter(attr_value)
+            attr_value = self._formatted(formatter, attr_value)
         if attr_value.__class__ is not str or not attr_value or not attr_value.isascii():
             attr_value = self._attribute_value(attr_value)
         data = {"type": attr_type, "value": attr_value}
@@ -270,6 +270,14 @@ class Entity:
         if pinned:
             attribute.pinned = pinned
         return attribute
+
+    def _formatted(self, formatter: Callable[[Any], Any], value: Any) -> Any:
+        """Call a formatter; what it raises is its own."""
+        if not callable(formatter):
+            raise ValidationError(
+                "formatter", formatter, "a function of one argument, or None", about=self._about()
+            )
+        return formatter(value)
 
     def _attribute_value(self, value: Any) -> Any:
         """Check a value that is not plain ASCII text; None if it is not to be sent."""
@@ -313,7 +321,7 @@ class Entity:
             SealedError: When the entity has been drained.
         """
         if formatter is not None:
-            name = formatter(name)
+            name = self._formatted(formatter, name)
         tag = _TAGS.get(name) if name.__class__ is str else None
         if tag is None:
             tag = self._new_tag(name)
@@ -386,13 +394,18 @@ class Entity:
             value: Its value, checked like the property of that name; None removes it.
 
         Raises:
-            ValidationError: When the value cannot be right, or the key is a near miss.
+            ValidationError: When the value cannot be right, or the key is no text or a near miss.
             SealedError: When the entity has been drained.
         """
-        field = self.fields.get(key)
+        try:
+            field = self.fields.get(key)
+        except TypeError:  # a list or a dict
+            field = None
         if field is not None:
             self.put(field, value)
             return
+        if not isinstance(key, str) or not key:
+            raise ValidationError("key", key, "the name of a field, as text", about=self._about())
         self._refuse_structure(key)
         near = values.nearest(key, self.fields) if self.term.validate else None
         if near is not None:

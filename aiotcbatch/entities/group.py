@@ -73,7 +73,8 @@ class Group(Entity):
             group_xid.association(self.xid)
             return
         xid = group_xid.xid if isinstance(group_xid, Group) else group_xid
-        xid = self.checked(values.text, xid, "group_xid")
+        if xid.__class__ is not str or not xid or not xid.isascii():
+            xid = self.named(values.text, xid, "group_xid")
         xids = self.data.get("associatedGroupXid")
         if xids is None:
             self.data["associatedGroupXid"] = [xid]

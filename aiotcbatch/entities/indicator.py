@@ -84,7 +84,9 @@ class Indicator(Entity):
             SealedError: When the indicator has been drained.
         """
         xid = group_xid.xid if isinstance(group_xid, Entity) else group_xid
-        link = {"groupXid": self.checked(values.text, xid, "group_xid")}
+        if xid.__class__ is not str or not xid or not xid.isascii():
+            xid = self.named(values.text, xid, "group_xid")
+        link = {"groupXid": xid}
         links = self.data.get("associatedGroups")
         if links is None:
             self.data["associatedGroups"] = [link]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,6 @@ from aiotcbatch.entities import values
 from aiotcbatch.errors import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aiotcbatch.dates import Moment
     from aiotcbatch.entities.entity import Entity
 
@@ -314,8 +313,10 @@ class Association:
         Read wire names or Python names; None stands for an absent field.
 
         Raises:
-            ValidationError: When a key is unknown or an end is not named.
+            ValidationError: When it is no dict, a key is unknown or an end is not named.
         """
+        if not isinstance(association, Mapping):
+            raise ValidationError("association", association, "a dict")
         known = {**_ASSOCIATION_FIELDS, "associationType": "associationType"}
         unknown = next((key for key in association if key not in known), None)
         if unknown is not None:

@@ -15,18 +15,16 @@ from __future__ import annotations
 
 import re
 from binascii import unhexlify
+from collections.abc import Sequence
 from socket import AF_INET, AF_INET6, inet_pton
 from struct import Struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import idna
 
 from aiotcbatch.entities.catalog import REGISTRY_HIVES
 from aiotcbatch.entities.values import any_text, is_encodable, registry_value_type, text
 from aiotcbatch.errors import ValidationError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = [
     "SEPARATOR",
@@ -406,6 +404,13 @@ def split_summary(summary: str) -> list[str]:
     return summary.split(SEPARATOR, _MAX_VALUES - 1)
 
 
+def _are_listed(values: object) -> bool:
+    """Say whether they are one after the other; list and tuple first, as others take longer."""
+    if values.__class__ is tuple or values.__class__ is list:
+        return True
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
+
+
 def join_summary(values: Sequence[Any], field: str) -> str:
     """
     Join one to three values to a summary from which the server splits the same values again.
@@ -414,7 +419,7 @@ def join_summary(values: Sequence[Any], field: str) -> str:
         ValidationError: When that is not possible, since one holds ``" : "``, or the first is
             empty.
     """
-    if isinstance(values, str) or not 1 <= len(values) <= _MAX_VALUES:
+    if not _are_listed(values) or not 1 <= len(values) <= _MAX_VALUES:
         raise ValidationError(field, values, _VALUES)
     parts = [text(values[0], field), *[any_text(value, field) for value in values[1:]]]
     summary = SEPARATOR.join(parts)

@@ -85,7 +85,9 @@ async def write_letters(path: str | os.PathLike[str], outcomes: Iterable[Outcome
     """
     written = 0
     rest = iter(outcomes)
-    file = Path(checked_path("dead_letters", path))
+    if path is None:
+        raise ConfigurationError("path", path, "a path, as text or as a Path")
+    file = Path(checked_path("path", path))
     while lines := await to_thread.run_sync(_append, file, rest):
         written += lines
     return written

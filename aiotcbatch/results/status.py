@@ -306,6 +306,7 @@ class BatchStatus(dict[str, Any]):
 
         Raises:
             UsageError: As for `outcomes`.
+            ConfigurationError: When it is no path.
             DeadLettersError: When the file cannot be written.
         """
         return await write_letters(path, self.outcomes.failed)

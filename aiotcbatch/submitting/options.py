@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiotcbatch.checking import checked_seconds, is_number
+from aiotcbatch.checking import checked_bool, checked_seconds, checked_whole
 from aiotcbatch.collecting.chunk import FRAME_BYTES
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.value import Value
@@ -48,9 +48,9 @@ class SubmitOptions(Value):
     def __post_init__(self) -> None:
         checked_seconds("poll_timeout", self.poll_timeout)
         for name in ("max_jobs", "file_concurrency"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigurationError(name, value, "a whole number from 1 on")
+            checked_whole(name, getattr(self, name), 1)
+        for name in ("poll", "errors", "process_files", "create_and_upload"):
+            checked_bool(name, getattr(self, name))
 
 
 def share_of_memory(max_bytes_per_job: int, memory_limit: int, max_jobs: int) -> int:
@@ -63,16 +63,15 @@ def share_of_memory(max_bytes_per_job: int, memory_limit: int, max_jobs: int) ->
         max_jobs: Jobs that the server has at once.
 
     Raises:
-        ConfigurationError: When no job would have room for anything.
+        ConfigurationError: When no job would have room for anything, or a bound is no number.
     """
     parts = max_jobs + 1
     whole = isinstance(memory_limit, int) and not isinstance(memory_limit, bool)
     if not whole or memory_limit < parts * _LEAST_BYTES:
         accepted = f"bytes for {parts} jobs (max_jobs and one), at least {parts * _LEAST_BYTES}"
         raise ConfigurationError("memory_limit", memory_limit, accepted)
-    share = memory_limit // parts
-    # What is no number is refused where the bound is set.
-    return min(max_bytes_per_job, share) if is_number(max_bytes_per_job) else max_bytes_per_job
+    bound = checked_whole("max_bytes_per_job", max_bytes_per_job, _LEAST_BYTES)
+    return min(bound, memory_limit // parts)
 
 
 class Configurable:
@@ -217,6 +216,8 @@ class Configurable:
 
     def _halt(self, halt_on_error: bool | None) -> Halt:
         """Say which steps halt, by the argument and by what was set over it."""
+        if halt_on_error is not None and not isinstance(halt_on_error, bool):
+            raise ConfigurationError("halt_on_error", halt_on_error, "True, False or None")
         default = True if halt_on_error is None else halt_on_error
         chosen = {
             step: default if override is None else override

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio import to_thread
 
+from aiotcbatch.checking import checked_kind
 from aiotcbatch.collecting.recutting import Records
 from aiotcbatch.errors import (
     AiotcbatchError,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from aiotcbatch.submitting.recorder import Recorder
     from aiotcbatch.transport.http import Transport
 
-__all__ = ["NOT_KNOWN", "Clock", "Nap", "Steps"]
+__all__ = ["NOT_KNOWN", "Clock", "Nap", "Steps", "checked_clock"]
 
 #: A document whose arrival the job's status denies is sent this many times.
 UPLOAD_ATTEMPTS = 3
@@ -69,6 +70,16 @@ class Clock(Value):
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+
+
+def checked_clock(clock: Clock | None) -> Clock:
+    """
+    Give the clock, this machine's time if there is none.
+
+    Raises:
+        ConfigurationError: When it is something else.
+    """
+    return Clock() if clock is None else checked_kind("clock", clock, Clock, "a Clock, or None")
 
 
 #: Sleeps so many seconds, or less; True says that what is waited for can be left for later.

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from aiotcbatch.checking import checked_seconds, checked_whole
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.errors import (
     AiotcbatchError,
-    ConfigurationError,
     NotFoundError,
     UploadTooLargeError,
     UsageError,
@@ -20,7 +20,7 @@ from aiotcbatch.submitting.backlog import Backlog
 from aiotcbatch.submitting.job import Job, Phase
 from aiotcbatch.submitting.options import Configurable
 from aiotcbatch.submitting.polling import PollSchedule
-from aiotcbatch.submitting.steps import Clock, Steps, tied
+from aiotcbatch.submitting.steps import Steps, checked_clock, tied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aiotcbatch.results.status import BatchError, UploadResult
     from aiotcbatch.submitting.job import JobSettings
     from aiotcbatch.submitting.options import SubmitOptions
+    from aiotcbatch.submitting.steps import Clock
     from aiotcbatch.transport.http import Transport
 
 __all__ = ["StepByStep"]
@@ -56,7 +57,7 @@ class StepByStep(TypedBuilder, Configurable):
         TypedBuilder.__init__(self, **building)
         Configurable.__init__(self, settings, options)
         self._transport = transport
-        self._clock = clock or Clock()
+        self._clock = checked_clock(clock)
         self._schedule = PollSchedule()
         self._steps = Steps(transport, self._schedule, self._clock)
         self._backlog = Backlog()
@@ -130,10 +131,11 @@ class StepByStep(TypedBuilder, Configurable):
             TransportError: When no answer came.
         """
         self._refuse_closed()
+        halt = self._halt(halt_on_error).batch
         try:
             return await self._steps.create(self._settings)
         except AiotcbatchError:
-            if self._halt(halt_on_error).batch:
+            if halt:
                 raise
             return None
 
@@ -158,6 +160,8 @@ class StepByStep(TypedBuilder, Configurable):
             AiotcbatchError: When the server does not take it; it stays pending. When it is not
                 known whether it does, the next call with this id finds out, or the next submit.
         """
+        checked_whole("batch_id", batch_id, 1)
+        halt = self._halt(halt_on_error).batch
         with self._alone():
             await self.drain()
             job = self._backlog.for_data(batch_id)
@@ -176,7 +180,7 @@ class StepByStep(TypedBuilder, Configurable):
             except AiotcbatchError as error:
                 await self._steps.failed(job, error)
                 self._backlog.drop_lost()
-                if self._halt(halt_on_error).batch:
+                if halt:
                     raise
                 return {}
             self._backlog.send(job)
@@ -237,19 +241,23 @@ class StepByStep(TypedBuilder, Configurable):
             PollTimeoutError: When it has not completed in time, whatever halt_on_error says.
             AiotcbatchError: When the server cannot be asked.
         """
-        job = self._backlog.find(batch_id)
+        job = self._backlog.find(checked_whole("batch_id", batch_id, 1))
+        halt = self._halt(halt_on_error).poll
+        limit = self.poll_timeout if timeout is None else checked_seconds("timeout", timeout)
+        if interval is not None:
+            checked_seconds("interval", interval)
         try:
             status = await self._steps.completion(
                 batch_id,
                 count=job.count if job else 0,
                 since=self._clock.now(),
-                limit=_seconds("timeout", self.poll_timeout if timeout is None else timeout),
-                interval=None if interval is None else _seconds("interval", interval),
+                limit=limit,
+                interval=interval,
                 nap=self._nap,
                 learn=False,
             )
         except AiotcbatchError as error:
-            if isinstance(error, TimeoutError) or self._halt(halt_on_error).poll:
+            if isinstance(error, TimeoutError) or halt:
                 raise
             return {}
         if status is None:
@@ -279,14 +287,15 @@ class StepByStep(TypedBuilder, Configurable):
             RequestRefusedError: When the job has not completed.
             AiotcbatchError: When the server cannot be asked.
         """
-        job = self._backlog.find(batch_id)
+        job = self._backlog.find(checked_whole("batch_id", batch_id, 1))
+        halt = self._halt(halt_on_error).poll
         try:
             if job is None or not job.status.completed:
                 found = await self._steps.api.errors(batch_id)
             else:
                 found = await self._steps.errors(batch_id, job.status, self._nap) or []
         except AiotcbatchError:
-            if self._halt(halt_on_error).poll:
+            if halt:
                 raise
             return []
         if job is not None and found:
@@ -313,6 +322,7 @@ class StepByStep(TypedBuilder, Configurable):
             FileUploadError: The first file that failed; it and those that were not begun stay in
                 the batch, the others are in ``partial``.
         """
+        halt = self._halt(halt_on_error).file
         with self._alone():
             jobs = {job: list(job.files) for job in self._backlog.with_files}
             try:
@@ -320,7 +330,7 @@ class StepByStep(TypedBuilder, Configurable):
                     await self._steps.upload_files(
                         job,
                         concurrency=self._options.file_concurrency,
-                        halt=self._halt(halt_on_error).file,
+                        halt=halt,
                     )
                     await self._noted(job)
             except AiotcbatchError as error:
@@ -328,9 +338,3 @@ class StepByStep(TypedBuilder, Configurable):
                 raise
             results = [job.uploads[xid] for job, xids in jobs.items() for xid in xids]
             return [result for result in results if result is not None]
-
-
-def _seconds(name: str, value: float) -> float:
-    if not value >= 0:
-        raise ConfigurationError(name, value, "seconds, 0 or more")
-    return value

@@ -18,6 +18,7 @@ from anyio import to_thread
 from multidict import CIMultiDict
 
 from aiotcbatch.auth import HiddenHeaders, secrets_in
+from aiotcbatch.checking import checked_kind
 from aiotcbatch.errors import ClosedError, ConfigurationError
 from aiotcbatch.transport.answers import Answer, inflate, unreadable
 from aiotcbatch.transport.failures import map_error
@@ -60,7 +61,7 @@ class Exchange:
     ) -> None:
         self._base = base
         self._settings = settings
-        self._session = session
+        self._session = _checked_session(session)
         self._owns_session = session is None
         self._opening = anyio.Lock()
         self._closed = False
@@ -220,6 +221,12 @@ class Exchange:
         else:
             # There is no CONNECT then: the proxy reads the headers of the request itself.
             self._headers.update(headers)
+
+
+def _checked_session(session: aiohttp.ClientSession | None) -> aiohttp.ClientSession | None:
+    if session is None:
+        return None
+    return checked_kind("session", session, aiohttp.ClientSession, "an aiohttp.ClientSession")
 
 
 _HIDDEN = "[credentials]"

@@ -17,7 +17,8 @@ import anyio
 from anyio import to_thread
 from yarl import URL
 
-from aiotcbatch.auth import HiddenHeaders
+from aiotcbatch.auth import Auth, HiddenHeaders
+from aiotcbatch.checking import checked_kind
 from aiotcbatch.errors import AuthenticationError, CircuitOpenError, ClockError, ResponseError
 from aiotcbatch.events import (
     CircuitClosed,
@@ -33,7 +34,7 @@ from aiotcbatch.transport.exchange import Exchange
 from aiotcbatch.transport.payload import WirePayload
 from aiotcbatch.transport.restraint import Circuit, RetryBudget
 from aiotcbatch.transport.retry import is_transient, was_refused_unseen
-from aiotcbatch.transport.settings import Settings, parse_api_url
+from aiotcbatch.transport.settings import Settings, checked_settings, parse_api_url
 from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientSession
 
-    from aiotcbatch.auth import Auth
     from aiotcbatch.events import ClientEvent
 
 __all__ = ["ClientStatistics", "Transport"]
@@ -177,7 +177,7 @@ class Transport:
         on_event: Called with each event.
 
     Raises:
-        ConfigurationError: When the URL cannot be right.
+        ConfigurationError: When the URL cannot be right, or something else is of another kind.
     """
 
     def __init__(
@@ -190,10 +190,10 @@ class Transport:
         clock: Callable[[], float] = time.time,
         on_event: Callable[[ClientEvent], object] | None = None,
     ) -> None:
-        self.settings = settings or Settings()
+        self.settings = checked_settings(settings) or Settings()
         self.base = parse_api_url(api_url, allow_plain_http=self.settings.allow_plain_http)
         self.events = Events(on_event)
-        self._auth = auth
+        self._auth = checked_kind("auth", auth, Auth, "an HmacAuth, a TokenAuth or another Auth")
         self._clock = clock
         #: Bytes that the server takes as the document of a job, None if it has not told.
         self.document_limit: int | None = None

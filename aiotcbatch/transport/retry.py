@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import ssl
 import time
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
+from aiotcbatch.checking import checked_callable, checked_number, checked_whole
 from aiotcbatch.errors import (
     BatchDisabledError,
     CircuitOpenError,
@@ -41,6 +41,11 @@ _SECONDS = (
     "circuit_pause",
     "circuit_max_pause",
 )
+_FUNCTIONS = {
+    "sleep": "a coroutine function of one argument",
+    "random": "a function without arguments",
+    "now": "a function without arguments",
+}
 
 
 class RetryPolicy(Value):
@@ -92,16 +97,16 @@ class RetryPolicy(Value):
     now: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ConfigurationError("attempts", self.attempts, "a number from 1 on")
-        for field in _SECONDS:
-            value = getattr(self, field)
-            if not (math.isfinite(value) and value >= 0):
-                raise ConfigurationError(field, value, "seconds, from 0 on")
-        for field in ("budget_reserve", "budget_fraction", "circuit_failures"):
-            value = getattr(self, field)
-            if not (math.isfinite(value) and value >= 0):
-                raise ConfigurationError(field, value, "a number from 0 on")
+        checked_whole("attempts", self.attempts, 1)
+        checked_whole("circuit_failures", self.circuit_failures)
+        for name in _SECONDS:
+            checked_number(name, getattr(self, name), "seconds, from 0 on")
+        for name in ("budget_reserve", "budget_fraction"):
+            checked_number(name, getattr(self, name))
+        for name, accepted in _FUNCTIONS.items():
+            if getattr(self, name) is None:
+                raise ConfigurationError(name, None, accepted)
+            checked_callable(name, getattr(self, name), accepted)
 
     def delay(self, attempt: int, error: BaseException | None) -> float:
         """

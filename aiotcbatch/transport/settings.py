@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import math
+import ssl
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 from urllib.parse import quote
 
 from yarl import URL
 
-from aiotcbatch.checking import is_number
+from aiotcbatch.checking import (
+    checked_bool,
+    checked_existing,
+    checked_kind,
+    checked_number,
+    checked_whole,
+)
 from aiotcbatch.errors import ConfigurationError, ValidationError
 from aiotcbatch.transport.retry import RetryPolicy
 from aiotcbatch.value import Value
@@ -17,13 +23,13 @@ from aiotcbatch.version import VERSION
 
 if TYPE_CHECKING:
     import os
-    import ssl
 
 __all__ = [
     "USER_AGENT",
     "Options",
     "Settings",
     "Verify",
+    "checked_settings",
     "is_loopback",
     "parse_api_url",
     "quote_segment",
@@ -32,6 +38,8 @@ __all__ = [
 
 Verify: TypeAlias = "bool | str | os.PathLike[str] | ssl.SSLContext"
 
+
+_SECONDS = "seconds, more than 0"
 
 #: What the library calls itself.
 USER_AGENT = f"aiotcbatch/{VERSION}"
@@ -89,19 +97,49 @@ class Settings(Value):
     retry: RetryPolicy = RetryPolicy()
 
     def __post_init__(self) -> None:
+        _check_verify(self.verify)
         for name in ("timeout", "connect_timeout"):
             value = getattr(self, name)
-            if not (is_number(value) and math.isfinite(value) and value > 0):
-                raise ConfigurationError(name, value, "seconds, more than 0")
+            if not checked_number(name, value, _SECONDS):
+                raise ConfigurationError(name, value, _SECONDS)
         for name in ("max_connections", "max_answer_bytes"):
-            value = getattr(self, name)
-            if not is_number(value) or value < 1:
-                raise ConfigurationError(name, value, "a number from 1 on")
+            checked_whole(name, getattr(self, name), 1)
+        for name in ("trust_env", "allow_plain_http"):
+            checked_bool(name, getattr(self, name))
+        checked_kind("retry", self.retry, RetryPolicy, "a RetryPolicy")
         agent: object = self.user_agent
         if not isinstance(agent, str) or not agent.isascii() or not agent.isprintable():
             raise ConfigurationError("user_agent", self.user_agent, "printable ASCII text")
         if self.proxy is not None:
             split_proxy(self.proxy)
+
+
+def _check_verify(verify: Verify) -> None:
+    """Refuse what cannot say how to verify; what is in the file shows when it is read."""
+    if isinstance(verify, bool | ssl.SSLContext):
+        return
+    accepted = "True, False, the path of a file of PEM certificates, or an ssl.SSLContext"
+    if verify is None:
+        raise ConfigurationError("verify", verify, accepted)
+    checked_existing("verify", verify, accepted)
+
+
+def checked_settings(settings: Settings | None) -> Settings | None:
+    """
+    Refuse what are no settings, such as those of a sandbox.
+
+    Args:
+        settings: What was given; None is none, and passes.
+
+    Returns:
+        The same.
+
+    Raises:
+        ConfigurationError: When it is something else.
+    """
+    if settings is None:
+        return None
+    return checked_kind("settings", settings, Settings, "an aiotcbatch.Settings, or None")
 
 
 def split_proxy(proxy: str) -> tuple[URL, tuple[str, str] | None]:
