@@ -443,7 +443,7 @@ class Batch(StepByStep, Retrying):
             ended = list(self._backlog.ended)
             await self._bury_ended(ended)
             error.partial = self._backlog.tell_standing()
-            error.add_note(self._standing(error.partial))
+            self._note_standing(error, error.partial)
             await self._told(ended)
             raise
 
@@ -463,8 +463,8 @@ class Batch(StepByStep, Retrying):
             known = {*self._backlog.ended, *self._backlog.pending}
             in_order = sorted(known, key=lambda job: job.number)
             error.partial = BatchStatus.total([job.result for job in in_order])
-            error.add_note(self._standing(error.partial))
-            error.add_note("The next submit() tells of these jobs again, and writes what failed.")
+            self._note_standing(error, error.partial)
+            error.advise("The next submit() tells of these jobs again, and writes what failed.")
             raise
 
     async def _told(self, jobs: Sequence[Job]) -> None:
@@ -474,8 +474,13 @@ class Batch(StepByStep, Retrying):
                 await self._keep_records(jobs)
             await self._recorder.told(jobs)
 
+    def _note_standing(self, error: AiotcbatchError, partial: BatchStatus) -> None:
+        """Say what was done and what is still to be done, and how that is gone on with."""
+        error.add_note(self._standing(partial))
+        if self._pending or self.in_flight:
+            error.advise(self._way_on())
+
     def _standing(self, partial: BatchStatus) -> str:
-        """Say what was done and what is still to be done, for the notes of an error."""
         done = sum(job.completed for job in partial.jobs)
         counts = (
             f"{partial.success_count:,} entities accepted, {partial.error_count:,} refused,"
@@ -483,11 +488,14 @@ class Batch(StepByStep, Retrying):
         )
         said = [f"Until then {done} {'job' if done == 1 else 'jobs'} completed: {counts}."]
         if self._pending:
-            said.append(f"Still in the batch: {self._pending}; submit() again to go on.")
-        if self.in_flight:
-            ids = ", ".join(map(str, self.in_flight))
-            said.append(f"On the server, and gone on with then: job {ids}.")
+            said.append(f"Still in the batch: {self._pending}.")
         return " ".join(said)
+
+    def _way_on(self) -> str:
+        if not self.in_flight:
+            return "Call submit() again to go on."
+        ids = ", ".join(map(str, self.in_flight))
+        return f"Call submit() again to go on, also with what is on the server: job {ids}."
 
     def __repr__(self) -> str:
         opened = self._journal_path is None or self._resumed is not None

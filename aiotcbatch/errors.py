@@ -35,7 +35,8 @@ What can go wrong, as one tree that is cut by what the caller can do about it.
         └── JournalDamagedError  it is not as it was written: salvage it
 
 An exception that leaves ``submit()`` carries in `AiotcbatchError.partial` what had been done until
-then.
+then. Its notes say it in words, and `AiotcbatchError.advice` is those of them that are about calls
+of this library.
 """
 
 from __future__ import annotations
@@ -90,12 +91,25 @@ class AiotcbatchError(Exception):
 
     #: What had been done when ``submit()`` was left by this exception, else None.
     partial: BatchStatus | None = None
+    #: What a program can do about it by calls of this library, a sentence each; they are among the
+    #: notes too. Who shows an error to somebody who cannot call anything leaves these out.
+    advice: tuple[str, ...] = ()
 
     def __init__(self, message: str, **about: Any) -> None:
         super().__init__(message)
         self.message = message
         for name, value in about.items():
             setattr(self, name, value)
+
+    def advise(self, advice: str) -> None:
+        """
+        Add a note that is for programs only.
+
+        Args:
+            advice: A sentence about calls of this library.
+        """
+        self.advice = (*self.advice, advice)
+        self.add_note(advice)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep every attribute when pickled, so that errors can cross processes."""

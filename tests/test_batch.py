@@ -352,9 +352,10 @@ class TestHalting:
         assert partial is not None
         assert partial.success_count == 2
         assert (partial.jobs[0].status, partial.jobs[0].ok) == ("Completed", True)
-        (note,) = caught.value.__notes__
+        note, advice = caught.value.__notes__
         assert "Until then 2 jobs completed: 2 entities accepted, 1 refused" in note
-        assert f"Still in the batch: {len(batch)} entities; submit() again to go on" in note
+        assert note.endswith(f"Still in the batch: {len(batch)} entities.")
+        assert (advice,) == caught.value.advice == ("Call submit() again to go on.",)
         status = await batch.submit()
         assert status.success_count == 2
 
@@ -368,9 +369,10 @@ class TestHalting:
         with pytest.raises(PollTimeoutError, match="after 5 seconds") as caught:
             await batch.submit()
 
-        (note,) = caught.value.__notes__
-        assert "Still in the batch: 1 file;" in note
-        assert "On the server, and gone on with then: job 1." in note
+        poll, note, advice = caught.value.__notes__
+        assert "Still in the batch: 1 file." in note
+        assert caught.value.advice == (poll, advice)
+        assert advice.endswith("again to go on, also with what is on the server: job 1.")
         assert len(batch) == 0
         place.sandbox.release_jobs()
         await place.sandbox.idle()

@@ -21,7 +21,6 @@ has, for a time of grace; a second signal ends that. The code is that of the sig
 from __future__ import annotations
 
 import logging
-import re
 import signal
 import sys
 import traceback
@@ -51,8 +50,6 @@ _BUG = 70
 _SIGNALLED = 128
 #: Events that are in what a command reports at its end anyway.
 _REPORTED = frozenset({"job_failed", "file_failed", "batch_abandoned"})
-#: What an error says to a program: that it can call submit() again, as a shell cannot.
-_TO_PROGRAMS = re.compile(r"; submit\(\) again to go on| On the server, and gone on with then: .*")
 
 #: What each exit code means, for the help text.
 EXIT_CODES = """
@@ -253,9 +250,9 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _notes_of(error: AiotcbatchError) -> str:
     """Give what an error says beside, or else what had been done until then."""
-    notes = getattr(error, "__notes__", ())
+    notes = [note for note in getattr(error, "__notes__", ()) if note not in error.advice]
     if notes:
-        return "\n".join(_TO_PROGRAMS.sub("", note) for note in notes)
+        return "\n".join(notes)
     done: Mapping[str, Any] = error.partial or {}
     accepted, refused = done.get("successCount", 0), done.get("errorCount", 0)
     if not accepted and not refused:

@@ -49,7 +49,7 @@ class LostContent:
 
     Args:
         why: What has become of it.
-        told: What the result of the upload says; None says why, and who could give it.
+        told: What the result of the upload says; None says why.
     """
 
     __slots__ = ("_told", "why")
@@ -64,7 +64,7 @@ class LostContent:
 
     def __str__(self) -> str:
         return self._told or (
-            f"its content is lost: {self.why}; `contents` of the batch or stream can give it again"
+            f"its content is lost: {self.why}; add its group once more, with a content"
         )
 
 

@@ -380,11 +380,13 @@ class Steps:
                     self._schedule.completed(count, elapsed)
                 return status
             if elapsed >= limit:
-                raise PollTimeoutError(
+                error = PollTimeoutError(
                     f"job {batch_id} is {status.status} after {limit:g} seconds; it may still"
-                    " complete: poll it again, or submit again to go on waiting",
+                    " complete",
                     batch_id=batch_id,
                 )
+                error.advise("Call poll() to wait for it once more, as submit() does too.")
+                raise error
 
     # What went wrong in it
 

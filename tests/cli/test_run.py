@@ -114,10 +114,8 @@ def test_notes_are_told() -> None:
 def test_notes_say_nothing_that_only_a_program_can_do() -> None:
     """There is no submit() to be called again in a shell."""
     error = errors.CriticalError("gave up")
-    error.add_note(
-        "Until then 1 job completed. Still in the batch: 1 file; submit() again to go on."
-        " On the server, and gone on with then: job 7, 8."
-    )
+    error.add_note("Until then 1 job completed. Still in the batch: 1 file.")
+    error.advise("Call submit() again to go on.")
 
     _, shown = _launch(_raising(error))
 

@@ -244,10 +244,11 @@ def check_texts(place: Place, told: Told, log: str) -> None:
     """Check that errors say what to do in a line or two, and that nothing shows a secret."""
     errors = [error for error in (told.error, *told.failures) if error is not None]
     for error in errors:
-        assert ADVICE.search(str(error)), str(error)
+        assert any(map(ADVICE.search, (str(error), *error.advice))), str(error)
         assert "\n" not in str(error)
     if told.error is not None and place.batch is not None and (len(place.batch)):
-        assert any("submit() again" in note for note in told.error.__notes__)
+        assert "submit() again" in told.error.advice[-1]
+        assert set(told.error.advice) < set(told.error.__notes__)
     texts = [log, repr(told.value), repr(place.client), repr(place.batch)]
     for error in errors:
         texts += traceback.format_exception(error)

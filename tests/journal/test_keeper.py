@@ -205,7 +205,7 @@ async def test_contents_that_cannot_be_kept_are_asked_for(
         "asked": True,
         "unknown": False,
     }
-    told = "its content is lost: a function, which ended with its process; `contents` of the batch"
+    told = "its content is lost: a function, which ended with its process; add its group"
     assert [(upload.error or told).startswith(told) for upload in status.uploads] == [True, True]
     assert sandbox.files["asked"].content == b"found"
 
@@ -237,7 +237,7 @@ async def test_contents_of_groups_that_are_named_again(
     }
     (missing,) = (upload for upload in status.uploads if not upload.uploaded)
     assert missing.xid == "f"
-    assert "lost: a function, which ended with its process; `contents`" in missing.error
+    assert "lost: a function, which ended with its process; add its" in missing.error
 
 
 async def _hold_a_link(client: Client, path: pathlib.Path) -> None:

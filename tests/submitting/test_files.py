@@ -188,7 +188,7 @@ class Broken(io.BytesIO):
     [
         (None, "there is no content"),
         (lambda xid: None, "its callable returned None"),
-        (LostContent("it burned"), "its content is lost: it burned; `contents` of the batch"),
+        (LostContent("it burned"), "its content is lost: it burned; add its group once more"),
         (raises, "LookupError: x-1"),
         (raises_later, "RuntimeError: coroutine raised StopIteration"),
         (Callback(TimeoutError()), "TimeoutError"),
