@@ -35,6 +35,8 @@ __all__ = ["Retrying", "add_letter", "with_xid"]
 _FAILED = "the result of a submit, or the path of a file of dead letters"
 #: What the server does not have for sure, so that it can be sent again whatever the write types.
 _NOT_THERE = frozenset({"rejected", "unprocessed"})
+#: The same of lines of a journal's export.
+_UNSENT = frozenset({"waiting", "cut"})
 #: What of an accepted group is sent again, so that its file can go up.
 _IDENTITY = ("type", "name", "xid", "fileName")
 
@@ -104,10 +106,10 @@ class Retrying(Builder):
                 yield letter
 
     def _check_state(self, letter: Letter) -> None:
-        if letter.state not in _NOT_THERE and not self._settings.repeatable:
+        if letter.state not in _NOT_THERE | _UNSENT and not self._settings.repeatable:
             accepted = (
-                "rejected or unprocessed with attribute_write_type='Append', which would add its"
-                " attributes a second time; look on the server, and correct the line"
+                "rejected, unprocessed, waiting or cut with attribute_write_type='Append', which"
+                " would add its attributes a second time; look on the server, and correct the line"
             )
             raise ValidationError("state", letter.state, accepted, about=letter.where)
 

@@ -223,6 +223,13 @@ _dead_letters = click.option(
 )
 
 
+_moved_from = click.option(
+    "--journal-moved-from",
+    metavar="URL",
+    help="The URL that the instance had when the journal's jobs were begun; needed once.",
+)
+
+
 @cli.command("submit", epilog=_ENVIRONMENT)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
@@ -278,6 +285,7 @@ _dead_letters = click.option(
     metavar="JOURNAL",
     help="Keep what is left to do in this file, so that it is gone on with if this is ended.",
 )
+@_moved_from
 @_grace
 @click.option("--json", "as_json", is_flag=True, help="Print each job's status as a line of JSON.")
 @_debug
@@ -289,6 +297,7 @@ def submit_command(
     as_json: bool,
     dead_letters: str | None,
     journal: str | None,
+    journal_moved_from: str | None,
     grace: float,
     debug: bool,
     **job: Any,
@@ -305,6 +314,8 @@ def submit_command(
     """
     from aiotcbatch.cli.submit import Submission, submit  # noqa: PLC0415 (as above)
 
+    if journal_moved_from is not None and journal is None:
+        raise click.UsageError("--journal-moved-from needs --journal.")
     display, ending = Display(), Ending(grace)
     asked = Submission(
         files=files,
@@ -313,6 +324,7 @@ def submit_command(
         as_json=as_json,
         dead_letters=dead_letters,
         journal=journal,
+        journal_moved_from=journal_moved_from,
         job=job,
     )
     launch(display, lambda: submit(display, asked, ending), debug=debug, ending=ending)
@@ -356,6 +368,7 @@ def journal_show_command(*, path: str, debug: bool) -> NoReturn:
     show_default=True,
     help="Stop at the first step that fails, or report it and go on with the rest.",
 )
+@_moved_from
 @_dead_letters
 @_grace
 @click.option("--json", "as_json", is_flag=True, help="Print each job's status as a line of JSON.")

@@ -131,6 +131,8 @@ class Resumption:
     Attributes:
         path: The journal.
         owner: Whom it is to be for; None takes the one that it has.
+        journal_moved_from: The URL that the instance had when the journal was written; None for
+            the one that it has.
         halt_on_error: Whether the first step that fails ends it.
         as_json: Whether each job's status goes to stdout as a line of JSON.
         shown_errors: The most errors that are listed.
@@ -139,6 +141,7 @@ class Resumption:
 
     path: str
     owner: str | None = None
+    journal_moved_from: str | None = None
     halt_on_error: bool = True
     as_json: bool = False
     shown_errors: int = 20
@@ -177,6 +180,7 @@ async def _resume(display: Display, asked: Resumption, ending: Ending) -> int:
                 asked.owner or found.owner,
                 **settings,
                 journal=asked.path,
+                journal_moved_from=asked.journal_moved_from,
                 dead_letters=asked.dead_letters,
             )
             await batch.__aenter__()

@@ -47,6 +47,8 @@ class Submission:
         as_json: Whether each job's status goes to stdout as a line of JSON.
         shown_errors: The most errors that are listed.
         journal: A file that keeps what is left to do if this is ended; None for none.
+        journal_moved_from: The URL that the instance had when the journal was written; None for
+            the one that it has.
         dead_letters: A file to which what failed is appended; None for none.
         job: Further settings of the batch.
     """
@@ -57,6 +59,7 @@ class Submission:
     as_json: bool = False
     shown_errors: int = 20
     journal: str | None = None
+    journal_moved_from: str | None = None
     dead_letters: str | None = None
     job: dict[str, Any] = field(default_factory=dict)
 
@@ -89,6 +92,7 @@ async def _submit(display: Display, asked: Submission, ending: Ending) -> int:
             asked.owner,
             halt_on_error=asked.halt_on_error,
             journal=asked.journal,
+            journal_moved_from=asked.journal_moved_from,
             dead_letters=asked.dead_letters,
             **asked.job,
         )

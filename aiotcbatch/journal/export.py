@@ -15,9 +15,9 @@ from aiotcbatch.collecting.origins import Origin
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.journal.bodies import Extent, JournalSlice, Readers, connect_reader
 from aiotcbatch.journal.lock import noted_commits
-from aiotcbatch.journal.opening import damage, examined, explained
+from aiotcbatch.journal.opening import damage, examined, explained, told_settings
 from aiotcbatch.journal.records import sources_of
-from aiotcbatch.journal.schema import FileRow, JobRow, place_of, unpack_runs
+from aiotcbatch.journal.schema import FileRow, JobRow, MetaRow, place_of, unpack_runs
 from aiotcbatch.journal.survey import DAMAGED, SPENT, Survey, SurveyedSegment
 
 if TYPE_CHECKING:
@@ -40,12 +40,13 @@ def export(path: str | os.PathLike[str]) -> Iterator[bytes]:
     Yields:
         A line for each entity and association: a JSON object with ``kind`` (``group``,
         ``indicator``, ``association``), ``state`` (``waiting``, or the phase of its job: ``cut``,
-        ``created``, ``uploaded``, ``completed``, ``done``, ``lost``), ``job`` (the id at the
-        server) if there is one, ``errors`` (the server's, about this xid) if there are any,
-        ``file`` if it has one that is not uploaded, ``source`` if one was given, and ``entity``, as
-        it is sent. A file is as dead letters have it: ``file_name``, and ``text``, ``base64`` or
-        ``path``, or ``lost``, which says where a content comes from that is not in the journal,
-        and ``error`` if its upload failed.
+        ``created``, ``uploading``, ``uploaded``, ``completed``, ``filing``, ``lost``), ``owner``
+        and ``action`` as far as the journal tells them, ``job`` (the id at the server) if there is
+        one, ``errors`` (the server's, about this xid) if there are any, ``file`` if it has one that
+        is not uploaded, ``source`` if one was given, and ``entity``, as it is sent. Of what is
+        ``waiting`` or ``cut`` the server has nothing. A file is as dead letters have it:
+        ``file_name``, and ``text``, ``base64`` or ``path``, or ``lost``, which says what became of
+        a content that is not in the journal, and ``error`` if its upload failed.
 
     Raises:
         ConfigurationError: When there is no journal.
@@ -73,6 +74,7 @@ class _Lines:
     def __init__(self, found: Survey, readers: Readers) -> None:
         self._found = found
         self._readers = readers
+        self._target = {} if found.meta is None else _target(found.meta)
         self._files = {file.place: file for file in found.files}
         self._errors = {job.number: _errors_by_xid(job) for job in found.jobs}
         owned = sorted(
@@ -105,7 +107,7 @@ class _Lines:
         return None
 
     def _line(self, segment: SurveyedSegment, place: int, record: bytes, source: Any) -> bytes:
-        about: dict[str, Any] = {"kind": segment.kind.array_name, "state": "waiting"}
+        about: dict[str, Any] = {"kind": segment.kind.array_name, "state": "waiting"} | self._target
         job = self._job(place)
         if job is not None:
             about["state"] = job.phase.lower()
@@ -148,6 +150,12 @@ class _Lines:
         if origin is Origin.TEXT:
             return {"text": kept.decode()}
         return {"base64": base64.b64encode(kept).decode()}
+
+
+def _target(meta: MetaRow) -> dict[str, str]:
+    """Say where everything in the journal belongs."""
+    action = told_settings(meta)[0].get("action")
+    return {"owner": meta.owner} | ({} if action is None else {"action": action})
 
 
 def _errors_by_xid(job: JobRow) -> dict[str, list[Any]]:

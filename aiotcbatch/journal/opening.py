@@ -240,8 +240,8 @@ def _check_instance(path: Path, found: Survey, opener: Opener) -> None:
         "api_url",
         opener.instance,
         f"{was!r}, where the journal {path} has begun jobs ({named}): finish them there; or, if"
-        " that is the same instance under another url, open the journal once with"
-        f" client.batch(..., journal_moved_from={was!r})",
+        " that is the same instance under another url, say so once by"
+        f" journal_moved_from={was!r} of client.batch(), or --journal-moved-from {was}",
     )
 
 

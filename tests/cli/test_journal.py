@@ -28,6 +28,7 @@ from aiotcbatch.errors import (
     FileUploadError,
     JournalDamagedError,
     JournalLockedError,
+    ValidationError,
 )
 from aiotcbatch.journal import Journal, Kind, Run
 from aiotcbatch.sandbox import Sandbox
@@ -362,6 +363,105 @@ async def test_what_was_exported_is_submitted(
     name = f"the function {__name__}:_named_content, of which the journal has only the name"
     assert f"file of 'f': {tmp_path}/{gone}: {told}" in screen.err
     assert f"file of 'n': {tmp_path}/left.ndjson:5 has no content for it ({name}): " in screen.err
+
+
+async def test_what_was_exported_knows_where_it_belongs(
+    sandbox: Sandbox, screen: _Screen, path: str, tmp_path: pathlib.Path
+) -> None:
+    """It is not taken for another owner, and nothing that is to be deleted is created."""
+    async with Client.from_env() as client:
+        batch = client.batch("MyOrg")
+        batch.host("a.example.com")
+        await batch.submit()
+        async with client.batch("MyOrg", action="Delete", journal=path) as batch:
+            batch.host("a.example.com")
+            await batch.drain()
+    out = str(tmp_path / "left.ndjson")
+    await write_out(screen.display, path, out)
+
+    for name, options in {
+        "action is 'Create', accepted is 'Delete'": {"owner": "MyOrg"},
+        "owner is 'Other', accepted is 'MyOrg'": {"owner": "Other", "job": {"action": "Delete"}},
+    }.items():
+        with pytest.raises(ConfigurationError, match=name):
+            await submit(screen.display, Submission(files=(out,), **options))
+    asked = Submission(files=(out,), owner="MyOrg", job={"action": "Delete"})
+    assert await submit(screen.display, asked) == 0
+    assert sandbox.entities() == []
+
+
+async def test_what_was_exported_and_never_sent_may_be_appended(
+    sandbox: Sandbox, screen: _Screen, path: str, tmp_path: pathlib.Path
+) -> None:
+    """What waits, or is in a job that the server knows nothing of, is not there for sure."""
+    async with Client.from_env() as client, client.batch("MyOrg", journal=path) as batch:
+        for name in "abc":
+            batch.adversary(name, name).attribute("Description", "once")
+        await batch.drain()
+    async with await Journal.open(path, owner="MyOrg") as journal:
+        await journal.cut({"owner": "MyOrg"}, [Run(Kind.GROUP, 1)])
+    out = str(tmp_path / "left.ndjson")
+    await write_out(screen.display, path, out)
+    asked = Submission(files=(out,), owner="MyOrg", job={"attribute_write_type": "Append"})
+
+    assert await submit(screen.display, asked) == 0
+    assert [entity.xid for entity in sandbox.entities()] == ["a", "b", "c"]
+    async with await Journal.open(path, owner="MyOrg") as journal:
+        job = await journal.cut({"owner": "MyOrg"}, [Run(Kind.GROUP, 2)])
+        await journal.created(job, 7)  # its upload may have been begun
+    await write_out(screen.display, path, out)
+    with pytest.raises(ValidationError, match="3: state is 'created', accepted is rejected"):
+        await submit(screen.display, asked)
+
+
+async def test_an_instance_that_has_moved(sandbox: Sandbox, screen: _Screen, path: str) -> None:
+    """Its jobs are asked for under the new URL once that is said to be the same instance."""
+    async with Client.from_env() as client, client.batch("MyOrg", journal=path) as batch:
+        batch.adversary("a", "a")
+        await batch.submit(poll=False)
+        here = str(client.transport.base)
+    old = "https://old.example/api"
+    async with await Journal.open(path, owner="MyOrg", instance=old, moved_from=here):
+        pass
+    with pytest.raises(ConfigurationError, match=f", or --journal-moved-from {old}"):
+        await resume(screen.display, Resumption(path=path))
+
+    asked = Resumption(path=path, journal_moved_from=old)
+    assert await resume(screen.display, asked) == 0
+    assert not await anyio.Path(path).exists()
+    assert len(sandbox.jobs) == 1
+
+
+def test_a_move_from_where_no_journal_can_be_from(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both commands look at the URL, and without a journal it is for nothing."""
+    for name, value in {
+        "TC_API_PATH": "https://new.example/api",
+        "TC_TOKEN": "token",
+        "TC_OWNER": "MyOrg",
+    }.items():
+        monkeypatch.setenv(name, value)
+    anyio.run(_begin, path)
+    moved = ["--journal-moved-from", "old"]
+    runs = [
+        CliRunner().invoke(cli, [*command, *moved])
+        for command in (
+            ["journal", "resume", path],
+            ["submit", __file__, "--journal", path],
+            ["submit", __file__],
+        )
+    ]
+
+    assert [result.exit_code for result in runs] == [3, 3, 2]
+    assert all("journal_moved_from is 'old', accepted is a url" in run.stderr for run in runs[:2])
+    assert "--journal-moved-from needs --journal" in runs[2].stderr
+
+
+async def _begin(path: str) -> None:
+    """Make a journal."""
+    async with await Journal.open(path, owner="MyOrg"):
+        pass
 
 
 async def test_what_is_up_is_not_reported_as_failed(

@@ -288,17 +288,18 @@ def test_what_is_exported(path: Path) -> None:
     lines = [json.loads(line) for line in export(path)]
 
     assert lines[:4] == [
-        {"kind": "group", "state": "waiting", "entity": {"xid": "0"}},
-        {"kind": "group", "state": "completed", "job": 7, "entity": {"xid": "1"}},
+        {"kind": "group", "state": "waiting", "owner": OWNER, "entity": {"xid": "0"}},
+        {"kind": "group", "state": "completed", "owner": OWNER, "job": 7, "entity": {"xid": "1"}},
         {
             "kind": "group",
             "state": "completed",
+            "owner": OWNER,
             "job": 7,
             "errors": [{"code": "0x1006", "xid": "2"}],
             "file": {"file_name": "f.txt", "base64": "Ynl0ZXM="},
             "entity": {"xid": "2"},
         },
-        {"kind": "group", "state": "waiting", "entity": {"xid": "3"}},
+        {"kind": "group", "state": "waiting", "owner": OWNER, "entity": {"xid": "3"}},
     ]
     assert [line["kind"] for line in lines[4:]] == ["indicator"] * 10
     assert [line["state"] for line in lines[8:11]] == ["waiting", "completed", "waiting"]
