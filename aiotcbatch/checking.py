@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from numbers import Real
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiotcbatch.errors import ConfigurationError
 
@@ -23,6 +23,7 @@ __all__ = [
     "checked_seconds",
     "checked_types",
     "checked_whole",
+    "is_amount",
     "is_number",
 ]
 
@@ -57,14 +58,15 @@ def checked_number(
     Raises:
         ConfigurationError: When it is something else.
     """
-    if not is_number(value) or not value >= 0 or not _is_finite(value):
+    if not is_amount(value):
         raise ConfigurationError(name, value, accepted, about=about)
     return value
 
 
-def _is_finite(value: float) -> bool:
+def is_amount(value: Any) -> bool:
+    """Say whether something is a number from 0 on that a float can hold; infinity is none."""
     try:
-        return isfinite(value)
+        return is_number(value) and value >= 0 and isfinite(value)
     except OverflowError:  # an int of more than 300 digits
         return False
 

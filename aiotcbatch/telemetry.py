@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from aiotcbatch import events
+from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.version import VERSION
 
 try:
@@ -52,6 +53,9 @@ class OpenTelemetry:
         tracer_provider: Where spans go; None for the global one.
         meter_provider: Where metrics go; None for the global one.
         clock: Gives the time in nanoseconds since 1970.
+
+    Raises:
+        ConfigurationError: When a provider is none, or the clock no function.
     """
 
     def __init__(
@@ -61,6 +65,10 @@ class OpenTelemetry:
         *,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        _check_provider("tracer_provider", tracer_provider, "get_tracer")
+        _check_provider("meter_provider", meter_provider, "get_meter")
+        if not callable(clock):
+            raise ConfigurationError("clock", clock, "a function without arguments")
         spans = _Spans(get_tracer("aiotcbatch", VERSION, tracer_provider), clock)
         metrics = _Metrics(get_meter("aiotcbatch", VERSION, meter_provider))
         self._takers = (spans.take, metrics.take)
@@ -69,6 +77,12 @@ class OpenTelemetry:
         """Take an event; what means nothing to it is left alone."""
         for take in self._takers:
             take(event)
+
+
+def _check_provider(name: str, provider: object, method: str) -> None:
+    is_provider = callable(getattr(provider, method, None)) and not isinstance(provider, type)
+    if provider is not None and not is_provider:
+        raise ConfigurationError(name, provider, f"a provider with {method}(), or None")
 
 
 class _Metrics:

@@ -19,7 +19,14 @@ from support.servers import Naps
 from support.submitting import OWNER, Time
 
 import aiotcbatch
-from aiotcbatch import Client, FileUploadError, RetryPolicy, UnavailableError, events
+from aiotcbatch import (
+    Client,
+    ConfigurationError,
+    FileUploadError,
+    RetryPolicy,
+    UnavailableError,
+    events,
+)
 from aiotcbatch.sandbox import Sandbox, internal_error, unavailable
 from aiotcbatch.telemetry import OpenTelemetry
 
@@ -343,3 +350,23 @@ def test_only_who_uses_it_needs_it(code: str, said: str) -> None:
     )
 
     assert done.stdout.strip() == said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tracer_provider", "global"),
+        ("tracer_provider", TracerProvider),
+        ("tracer_provider", MeterProvider()),
+        ("meter_provider", 5),
+        ("meter_provider", MeterProvider),
+        ("clock", None),
+        ("clock", NOW),
+    ],
+)
+def test_what_is_no_provider_is_refused(name: str, value: Any) -> None:
+    """It is named at once; the same holds for a clock that is no function."""
+    with pytest.raises(ConfigurationError) as caught:
+        OpenTelemetry(**{name: value})
+
+    assert (name, value) == (caught.value.field, caught.value.value)

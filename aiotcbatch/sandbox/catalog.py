@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.sandbox import vocabulary
 from aiotcbatch.sandbox.vocabulary import AssociationType, AttributeType, IndicatorType
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-__all__ = ["Catalog"]
+__all__ = ["Catalog", "each_a"]
 
 T = TypeVar("T")
 
 
-def _each_a(cls: type[T], argument: str, given: Iterable[T]) -> list[T]:
+def each_a(cls: type, argument: str, given: Iterable[T]) -> list[T]:
+    """
+    Refuse a list in which something is of another class.
+
+    Raises:
+        ConfigurationError: With the first that is, or with what is no list.
+    """
+    if not isinstance(given, Iterable):
+        raise ConfigurationError(argument, given, f"a list of {cls.__name__} objects")
     kinds = list(given)
     for kind in kinds:
         if not isinstance(kind, cls):
             raise ConfigurationError(argument, kind, f"{cls.__name__} objects")
     return kinds
+
+
+def _techniques(given: Mapping[str, str] | None) -> Mapping[str, str]:
+    accepted = "a mapping of ids to names, as texts, or None"
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ConfigurationError("techniques", given, accepted)
+    for technique_id, name in given.items():
+        if not isinstance(technique_id, str) or not isinstance(name, str):
+            raise ConfigurationError("techniques", {technique_id: name}, accepted)
+    return given
 
 
 class Catalog:
@@ -47,7 +65,7 @@ class Catalog:
         techniques: Mapping[str, str] | None = None,
         signature_types: Iterable[str] = (),
     ) -> None:
-        own_kinds = _each_a(IndicatorType, "indicator_types", indicator_types)
+        own_kinds = each_a(IndicatorType, "indicator_types", indicator_types)
         own = {kind.name: kind for kind in (*vocabulary.INDICATOR_TYPES, *own_kinds)}
         self.indicators: tuple[IndicatorType, ...] = tuple(own.values())
         self._indicators = {kind.name.lower(): kind for kind in self.indicators}
@@ -56,15 +74,18 @@ class Catalog:
             kind.name: kind
             for kind in (
                 *vocabulary.ATTRIBUTE_TYPES,
-                *_each_a(AttributeType, "attribute_types", attribute_types),
+                *each_a(AttributeType, "attribute_types", attribute_types),
             )
         }
         self.associations: tuple[AssociationType, ...] = (
             *vocabulary.ASSOCIATION_TYPES,
-            *_each_a(AssociationType, "association_types", association_types),
+            *each_a(AssociationType, "association_types", association_types),
         )
-        self.techniques: dict[str, str] = {**vocabulary.TECHNIQUES, **(techniques or {})}
-        self.signature_types = (*vocabulary.SIGNATURE_TYPES, *signature_types)
+        self.techniques: dict[str, str] = {**vocabulary.TECHNIQUES, **_techniques(techniques)}
+        if isinstance(signature_types, str):  # it would be taken for its letters
+            raise ConfigurationError("signature_types", signature_types, "a list of texts")
+        own_types = each_a(str, "signature_types", signature_types)
+        self.signature_types = (*vocabulary.SIGNATURE_TYPES, *own_types)
         self._groups = {name.lower(): name for name in vocabulary.GROUP_BRANCHES}
         self._groups.update((name, name) for name in vocabulary.GROUP_BRANCHES)
 

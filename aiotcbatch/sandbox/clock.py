@@ -12,7 +12,10 @@ from typing import Protocol
 import anyio
 import anyio.lowlevel
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "iso"]
+from aiotcbatch.checking import is_amount, is_number
+from aiotcbatch.errors import ConfigurationError
+
+__all__ = ["Clock", "ManualClock", "SystemClock", "checked_clock", "iso"]
 
 
 class Clock(Protocol):
@@ -35,7 +38,7 @@ class SystemClock:
     """
 
     def __init__(self, offset: float = 0.0) -> None:
-        self.offset = offset
+        self.offset = _checked_moment("offset", offset)
 
     def time(self) -> float:
         """Return seconds since the epoch."""
@@ -57,7 +60,7 @@ class ManualClock:
     """
 
     def __init__(self, start: float = 1_700_000_000.0, *, auto: bool = False) -> None:
-        self._now = start
+        self._now = _checked_moment("start", start)
         self._auto = auto
         self._lock = threading.Lock()
         self._sleepers: list[tuple[float, int, asyncio.Event, asyncio.AbstractEventLoop]] = []
@@ -109,7 +112,11 @@ class ManualClock:
 
         Args:
             seconds: How far.
+
+        Raises:
+            ConfigurationError: When that is no number.
         """
+        _checked_moment("seconds", seconds)
         with self._lock:
             self._now += seconds
             due = []
@@ -124,12 +131,35 @@ class ManualClock:
 
         Args:
             now: Seconds since the epoch.
+
+        Raises:
+            ConfigurationError: When that is no number.
         """
+        _checked_moment("now", now)
         self.advance(now - self._now)
 
     def _next(self) -> int:
         self._count += 1
         return self._count
+
+
+def checked_clock(clock: Clock) -> Clock:
+    """
+    Refuse what does not know the time.
+
+    Raises:
+        ConfigurationError: When it has not what a `Clock` has, or is a class that was not called.
+    """
+    is_clock = all(callable(getattr(clock, name, None)) for name in ("time", "sleep"))
+    if not is_clock or isinstance(clock, type):
+        raise ConfigurationError("clock", clock, "a clock with time() and sleep(), or None")
+    return clock
+
+
+def _checked_moment(name: str, value: float) -> float:
+    if not is_amount(abs(value) if is_number(value) else value):
+        raise ConfigurationError(name, value, "a number of seconds")
+    return value
 
 
 def iso(moment: float) -> str:

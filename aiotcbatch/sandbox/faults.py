@@ -26,6 +26,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NoReturn
 
 from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.sandbox.fields import check_fields, refuse_unless
 from aiotcbatch.sandbox.misbehaviour import (
     FailedJob,
     JobFault,
@@ -100,12 +101,19 @@ class Rule:
     seen: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not any(fnmatchcase(name, self.endpoint) for name in ENDPOINTS):
             accepted = f"one of {', '.join(ENDPOINTS)}, or a pattern of some"
             raise ConfigurationError("endpoint", self.endpoint, accepted, about="Rule")
-        if not 0 <= self.probability <= 1:
+        if self.probability > 1:
             raise ConfigurationError("probability", self.probability, "0 to 1", about="Rule")
         is_job = isinstance(self.fault, JobFault)
+        is_fault = is_job or callable(getattr(self.fault, "apply", None))
+        accepted = "a fault, such as Reset() or unavailable()"
+        # A class of faults is none itself: it has to be called.
+        refuse_unless(
+            is_fault and not isinstance(self.fault, type), "fault", self.fault, accepted, "Rule"
+        )
         if is_job != (self.endpoint == "job"):
             raise ConfigurationError(
                 "fault", self.fault, "a fault of a job for 'job', else one of a request"
@@ -160,8 +168,8 @@ class Faults:
             The rule, which counts its hits.
 
         Raises:
-            ConfigurationError: There is no such endpoint, the probability is none, or the fault
-                is not one of the endpoint.
+            ConfigurationError: There is no such endpoint, a number is none, or the fault is none
+                or not one of the endpoint.
         """
         rule = Rule(endpoint, fault, times, after, probability)
         self.rules.append(rule)

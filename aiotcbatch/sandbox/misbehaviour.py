@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
-from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.checking import is_amount
+from aiotcbatch.sandbox.fields import check_fields, is_text, refuse_unless
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -38,6 +39,10 @@ __all__ = [
 ]
 
 
+#: Answers that are none by themselves, such as 100, are not among them.
+_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
+
+
 class Fault(Protocol):
     """Something that goes wrong with one request."""
 
@@ -64,6 +69,9 @@ class Latency:
 
     seconds: float
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     async def apply(
         self,
         request: web.Request,  # noqa: ARG002  (as all faults)
@@ -87,6 +95,9 @@ class Reset:
 
     after_done: bool = False
     after_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     async def apply(
         self,
@@ -128,6 +139,16 @@ class Status:
     read_body: bool = True
     message: str = ""
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        one_line = self.content_type.isprintable() and all(
+            map(str.isprintable, (*self.headers, *self.headers.values()))
+        )
+        said = {"Content-Type": self.content_type, **self.headers}
+        refuse_unless(one_line, "headers", said, "one line of text each", "Status")
+        is_status = _LOWEST_STATUS <= self.status <= _HIGHEST_STATUS
+        refuse_unless(is_status, "status", self.status, "an HTTP status of an answer", "Status")
+
     async def apply(
         self,
         request: web.Request,
@@ -153,6 +174,10 @@ class Truncated:
     """
 
     keep: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        refuse_unless(self.keep <= 1, "keep", self.keep, "a number from 0 to 1", "Truncated")
 
     async def apply(
         self,
@@ -184,6 +209,10 @@ class SlowDrip:
     piece: int = 1
     pause: float = 0.1
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        refuse_unless(self.piece > 0, "piece", self.piece, "a whole number from 1", "SlowDrip")
+
     async def apply(
         self,
         request: web.Request,
@@ -208,6 +237,13 @@ class WrongContentType:
 
     content_type: str = "text/html"
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        is_line = self.content_type.isprintable()
+        refuse_unless(
+            is_line, "content_type", self.content_type, "one line of text", "WrongContentType"
+        )
+
     async def apply(
         self,
         request: web.Request,  # noqa: ARG002  (as all faults)
@@ -225,6 +261,9 @@ class WrongShape:
     """The request is carried out, but its answer is other JSON than expected."""
 
     body: bytes = b"[]"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     async def apply(
         self,
@@ -255,6 +294,9 @@ class FailedJob:
     code: str = "0x1004"
     reason: str = "An unknown error occurred"
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True)
 class PoisonedJob:
@@ -275,10 +317,11 @@ class PoisonedJob:
     code: str = "0x1003"
 
     def __post_init__(self) -> None:
-        if self.hint not in _HINTS:
-            raise ConfigurationError("hint", self.hint, "right, wrong or none", about="PoisonedJob")
         if isinstance(self.xids, str):
             object.__setattr__(self, "xids", frozenset({self.xids}))
+        check_fields(self)
+        accepted = "right, wrong or none"
+        refuse_unless(self.hint in _HINTS, "hint", self.hint, accepted, "PoisonedJob")
 
     def found_in(self, body: bytes) -> str | None:
         """
@@ -355,6 +398,9 @@ def _failure(path: str, message: str) -> bytes:
 
 
 def _retry_after(value: float | str | None) -> dict[str, str]:
+    right = value is None or is_text(value) or is_amount(value)
+    accepted = "a number of seconds, a date as text, or None"
+    refuse_unless(right, "retry_after", value, accepted, "Status")
     return {} if value is None else {"Retry-After": str(value)}
 
 

@@ -12,6 +12,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import orjson
 
+from aiotcbatch.checking import checked_path
 from aiotcbatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class Replay:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        accepted = "the path of a recording of a sandbox"
+        if path is None:
+            raise ConfigurationError("path", path, accepted)
+        checked_path("path", path, accepted)
         try:
             with io.open(path, "rb") as file:  # noqa: UP020
                 self._events = [orjson.loads(line) for line in file]

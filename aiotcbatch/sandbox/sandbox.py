@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio.to_thread
+from aiohttp import web
 
 from aiotcbatch.auth import HmacAuth
+from aiotcbatch.checking import checked_file, checked_kind, checked_path
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.sandbox import views
 from aiotcbatch.sandbox.access import Gate
-from aiotcbatch.sandbox.catalog import Catalog
-from aiotcbatch.sandbox.clock import SystemClock
+from aiotcbatch.sandbox.catalog import Catalog, each_a
+from aiotcbatch.sandbox.clock import SystemClock, checked_clock
 from aiotcbatch.sandbox.face.tokens import TOKEN_PATH
 from aiotcbatch.sandbox.faults import Faults
+from aiotcbatch.sandbox.fields import is_text, refuse_unless
 from aiotcbatch.sandbox.hosting import Host
 from aiotcbatch.sandbox.instance import Instance
 from aiotcbatch.sandbox.recording import Recorder
@@ -27,14 +31,12 @@ from aiotcbatch.sandbox.store import jobs as job_table
 from aiotcbatch.sandbox.store import reading
 from aiotcbatch.sandbox.store.store import Store
 from aiotcbatch.sandbox.threaded import SandboxThread
-from aiotcbatch.sandbox.vocabulary import SECURITY_LABELS
+from aiotcbatch.sandbox.vocabulary import SECURITY_LABELS, SecurityLabel
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
-
-    from aiohttp import web
 
     from aiotcbatch.sandbox.clock import Clock
     from aiotcbatch.sandbox.store.reading import Entity
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
         AssociationType,
         AttributeType,
         IndicatorType,
-        SecurityLabel,
     )
 
 __all__ = ["Sandbox"]
@@ -86,6 +87,9 @@ class Sandbox:
         signature_types: Values of a Signature's ``fileType`` beside the default ones.
         routes: What is served beside the API and the page.
         **limits: Settings by name, such as ``entities_per_second=5000``.
+
+    Raises:
+        ConfigurationError: When an argument cannot be right; it is named.
     """
 
     def __init__(
@@ -111,15 +115,13 @@ class Sandbox:
         routes: Iterable[web.AbstractRouteDef] = (),
         **limits: Any,
     ) -> None:
-        if not isinstance(port, int) or not 0 <= port <= _LAST_PORT:
-            raise ConfigurationError("port", port, f"a whole number from 0 to {_LAST_PORT}")
+        _check_address(host, port)
         self._first_settings = _settings(settings, limits)
         self._user = _first_user(seed, access_id, secret_key, token)
-        path = None if db == ":memory:" else Path(db)
         store = Store(
-            path,
+            _path_of(db),
             _owners(owners),
-            (*SECURITY_LABELS, *security_labels),
+            (*SECURITY_LABELS, *each_a(SecurityLabel, "security_labels", security_labels)),
         )
         self._instance = Instance(
             store,
@@ -128,14 +130,16 @@ class Sandbox:
             ),
             Gate([self._user]),
             self._first_settings,
-            clock or SystemClock(),
+            SystemClock() if clock is None else checked_clock(clock),
             Faults(seed),
         )
         self._snapshots: list[Snapshot] = []
+        checked_file("record", record)
         recorder = None
         if record is not None:
             recorder = self._instance.clock = Recorder(Path(record), self._instance.clock)
-        self._host = Host(self._instance, (host, port), routes, recorder, self._close)
+        served = each_a(web.AbstractRouteDef, "routes", routes)
+        self._host = Host(self._instance, (host, port), served, recorder, self._close)
 
     def __repr__(self) -> str:
         """Show where it listens and what it holds."""
@@ -235,7 +239,13 @@ class Sandbox:
 
         Returns:
             The entities with all that hangs on them, in the order in which they were made.
+
+        Raises:
+            ConfigurationError: When one of them is neither text nor None.
         """
+        for name, wanted in (("owner", owner), ("type", type)):
+            right = wanted is None or is_text(wanted)
+            refuse_unless(right, name, wanted, "text, or None for all", "Sandbox")
         where, values = ["1"], []
         for column, value in (("o.name", owner), ("e.type", type)):
             if value is not None:
@@ -256,15 +266,34 @@ class Sandbox:
         return self._instance.settings
 
     def configure(self, **limits: Any) -> None:
-        """Change settings by name, from now on."""
+        """
+        Change settings by name, from now on.
+
+        Raises:
+            ConfigurationError: When there is no such setting, or it cannot be so.
+        """
         self._instance.settings = _settings(self._instance.settings, limits)
 
     def add_user(self, user: User) -> None:
-        """Let another user in."""
-        self._instance.gate.add(user)
+        """
+        Let another user in; one of the same access id is replaced.
+
+        Raises:
+            ConfigurationError: When it is no `User`.
+        """
+        self._instance.gate.add(checked_kind("user", user, User, "a User of aiotcbatch.sandbox"))
 
     def expire_token(self, token: str) -> bool:
-        """Make a token expire, so that its next request is refused until it was renewed."""
+        """
+        Make a token expire, so that its next request is refused until it was renewed.
+
+        Returns:
+            Whether there was such a token.
+
+        Raises:
+            ConfigurationError: When it is no text.
+        """
+        refuse_unless(is_text(token), "token", token, "text", "Sandbox")
         return self._instance.gate.revoke(token)
 
     @property
@@ -306,7 +335,9 @@ class Sandbox:
 
         Raises:
             ClosedError: The snapshot is closed.
+            ConfigurationError: It is none.
         """
+        checked_kind("snapshot", snapshot, Snapshot, "what snapshot() has returned")
         instance = self._instance
         await instance.worker.halt()
         await instance.store.database.run(snapshot.put_back, instance.store)
@@ -322,9 +353,23 @@ def _entities(connection: Any, where: str, values: list[str]) -> list[Entity]:
     return reading.complete(connection, reading.select(connection, where, values))
 
 
+def _check_address(host: str, port: int) -> None:
+    refuse_unless(is_text(host), "host", host, "the name or address of this machine", "Sandbox")
+    whole = isinstance(port, int) and not isinstance(port, bool)
+    if not whole or not 0 <= port <= _LAST_PORT:
+        raise ConfigurationError("port", port, f"a whole number from 0 to {_LAST_PORT}")
+
+
+def _path_of(db: str | os.PathLike[str]) -> Path | None:
+    """Give the path of the database, None if it is in memory."""
+    accepted = "':memory:', or the path of a file"
+    refuse_unless(db is not None, "db", db, accepted, "Sandbox")
+    return None if db == ":memory:" else Path(checked_path("db", db, accepted))
+
+
 def _owners(given: Iterable[str | Owner]) -> list[Owner]:
     accepted = "a list of owners or of their names, each once"
-    if isinstance(given, str):
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise ConfigurationError("owners", given, accepted, about="Sandbox")
     owners = [owner if isinstance(owner, Owner) else Owner(name=owner) for owner in given]
     names = [owner.name for owner in owners]
@@ -338,11 +383,21 @@ def _settings(base: Settings | None, limits: dict[str, Any]) -> Settings:
     if unknown:
         known = ", ".join(sorted(Settings.__dataclass_fields__))
         raise ConfigurationError("settings", ", ".join(unknown), known)
-    return replace(base or Settings(), **limits)
+    if base is None:
+        return Settings(**limits)
+    accepted = "a Settings of aiotcbatch.sandbox, or None"
+    return replace(checked_kind("settings", base, Settings, accepted), **limits)
 
 
 def _first_user(seed: int | None, access_id: str, secret_key: str, token: str) -> User:
     """Make up the credentials that were not given."""
+    given = {"access_id": access_id, "secret_key": secret_key, "token": token}
+    for name, text in given.items():
+        # Not shown, as it may be a secret of another type.
+        refuse_unless(is_text(text), name, type(text).__name__, "text", "Sandbox")
+    if seed is not None:
+        accepted = "a whole number, or None"
+        refuse_unless(isinstance(seed, int), "seed", seed, accepted, "Sandbox")
     source = secrets.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311
     return User(
         access_id=access_id or str(source.randrange(10**19, 10**20)),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.sandbox.fields import check_fields, refuse_unless
 
 __all__ = ["Owner", "Settings", "User"]
 
 _OWNER_TYPES = ("Organization", "Community", "Source")
 _ROLES = ("Standard User", "Read Only User")
+_NOT_EMPTY = "a text that is not empty"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +27,10 @@ class Owner:
     type: str = "Organization"
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ConfigurationError("name", self.name, "a text that is not empty", about="Owner")
-        if self.type not in _OWNER_TYPES:
-            raise ConfigurationError("type", self.type, ", ".join(_OWNER_TYPES), about="Owner")
+        check_fields(self)
+        refuse_unless(bool(self.name), "name", self.name, _NOT_EMPTY, "Owner")
+        accepted = ", ".join(_OWNER_TYPES)
+        refuse_unless(self.type in _OWNER_TYPES, "type", self.type, accepted, "Owner")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,10 @@ class User:
     owners: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.role not in _ROLES:
-            raise ConfigurationError("role", self.role, ", ".join(_ROLES), about="User")
+        check_fields(self)
+        for name in ("access_id", "secret_key"):
+            refuse_unless(bool(getattr(self, name)), name, "", _NOT_EMPTY, "User")
+        refuse_unless(self.role in _ROLES, "role", self.role, ", ".join(_ROLES), "User")
 
     def __repr__(self) -> str:
         """Show who it is, without the secrets."""
@@ -111,11 +114,7 @@ class Settings:
     chunk: int = 1000
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or value is None:
-                continue
-            if not isinstance(value, int | float):
-                raise ConfigurationError(field.name, value, "a number", about="Settings")
-            if value < 0 or (value == 0 and field.name in {"entities_per_second", "chunk"}):
-                raise ConfigurationError(field.name, value, "a positive number", about="Settings")
+        check_fields(self)
+        for name in ("entities_per_second", "chunk"):
+            value = getattr(self, name)
+            refuse_unless(value != 0, name, value, "a positive number", "Settings")

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aiotcbatch.sandbox.fields import check_fields, refuse_unless
+
 __all__ = [
     "ASSOCIATION_TYPES",
     "ATTRIBUTE_TYPES",
@@ -141,6 +143,13 @@ REGISTRY_VALUE_TYPES = (
 )
 
 
+_NOT_EMPTY = "a text that is not empty"
+_CASES = ("upper", "lower", "sensitive", "")
+_HEX = frozenset("0123456789abcdefABCDEF")
+_COLOR_LENGTH = 6
+_MOST_FIELDS = 3
+
+
 @dataclass(frozen=True, kw_only=True)
 class IndicatorType:
     """
@@ -170,6 +179,16 @@ class IndicatorType:
     keys: tuple[str, ...] = ()
     regexes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        about = "IndicatorType"
+        refuse_unless(bool(self.name), "name", self.name, _NOT_EMPTY, about)
+        refuse_unless(
+            self.case in _CASES, "case", self.case, "upper, lower, sensitive or ''", about
+        )
+        few = len(self.fields) <= _MOST_FIELDS
+        refuse_unless(few, "fields", self.fields, "names of at most three values", about)
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeType:
@@ -190,6 +209,12 @@ class AttributeType:
     choices: tuple[str, ...] = ()
     description: str = ""
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        about = "AttributeType"
+        refuse_unless(bool(self.name), "name", self.name, _NOT_EMPTY, about)
+        refuse_unless(self.max_size > 0, "max_size", self.max_size, "a positive number", about)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityLabel:
@@ -205,6 +230,13 @@ class SecurityLabel:
     name: str
     description: str = ""
     color: str = "FFFFFF"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        about = "SecurityLabel"
+        refuse_unless(bool(self.name), "name", self.name, _NOT_EMPTY, about)
+        is_color = len(self.color) == _COLOR_LENGTH and _HEX.issuperset(self.color)
+        refuse_unless(is_color, "color", self.color, "six hexadecimal digits", about)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,6 +259,10 @@ class AssociationType:
     custom: bool = False
     file_action: bool = False
     branch: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        refuse_unless(bool(self.name), "name", self.name, _NOT_EMPTY, "AssociationType")
 
 
 _HASHES = (

@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aiotcbatch.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
@@ -130,7 +132,12 @@ class SourceGroup:
 
         Args:
             batch: A `Batch`, or anything else with ``add_group()``.
+
+        Raises:
+            ConfigurationError: When it has no such method.
         """
+        if isinstance(batch, type) or not callable(getattr(batch, "add_group", None)):
+            raise ConfigurationError("batch", batch, "a Batch, or what else has add_group()")
         batch.add_group(self.to_wire())
 
 

@@ -417,10 +417,11 @@ async def test_very_long_values_are_cut_in_lists(call: Caller) -> None:
 
 async def test_labels_have_their_colours_and_odd_colours_have_none() -> None:
     """TLP labels are drawn as TLP says; a colour that is none never reaches the page."""
-    labels = [SecurityLabel(name="Ours", color="00FF7F"), SecurityLabel(name="Odd", color="red;x")]
-    async with calling(Sandbox(security_labels=labels)) as call:
-        names = [{"name": name} for name in ("TLP:AMBER+STRICT", "TLP Green", "Ours", "Odd")]
-        await call.job({"group": [group("One", "1", securityLabel=names)]})
+    ours = SecurityLabel(name="Ours", color="00FF7F")
+    async with calling(Sandbox(security_labels=[ours])) as call:
+        names = [{"name": name} for name in ("TLP:AMBER+STRICT", "TLP Green", "Ours")]
+        odd = {"name": "Odd", "description": "Made by a client.", "color": "red;x"}
+        await call.job({"group": [group("One", "1", securityLabel=[*names, odd])]})
         page = await look(call, "/groups")
 
     classes = [str(span.get("class")) for span in page.of("span")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from aiotcbatch import Client, TokenAuth
+from aiotcbatch import Batch, Client, TokenAuth
 from aiotcbatch.errors import ConfigurationError, UsageError
 from aiotcbatch.sources import Counts, attack
 from aiotcbatch.sources.attack.clusters import (
@@ -363,6 +363,31 @@ async def test_a_namespace_of_ones_own(knowledge: attack.Attack) -> None:
     assert len(other.groups) == len(knowledge.groups)
     with pytest.raises(ConfigurationError, match="namespace"):
         await attack.load(namespace="")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("namespace", 5),
+        ("namespace", "\ud800"),
+        ("withdrawn", "no"),
+        ("directory", 5),
+        ("directory", ""),
+    ],
+)
+async def test_what_cannot_be_loaded_so_is_refused(name: str, value: Any) -> None:
+    """The argument is named, and nothing is read."""
+    with pytest.raises(ConfigurationError) as caught:
+        await attack.load(**{name: value})
+
+    assert (name, value) == (caught.value.field, caught.value.value)
+
+
+@pytest.mark.parametrize("batch", [None, [], Batch])
+def test_it_is_added_to_a_batch(knowledge: attack.Attack, batch: Any) -> None:
+    """What does not take groups is refused; so is a class that was not called."""
+    with pytest.raises(ConfigurationError, match="add_group"):
+        knowledge.add_to(batch)
 
 
 async def test_without_the_data(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from aiotcbatch.checking import checked_bool, checked_path
+from aiotcbatch.entities.values import is_encodable
 from aiotcbatch.errors import ConfigurationError
 from aiotcbatch.sources.attack import clusters
 from aiotcbatch.sources.attack.groups import build_groups
@@ -56,6 +58,9 @@ class Attack:
 
         Returns:
             How much was added.
+
+        Raises:
+            ConfigurationError: When it has no such method.
         """
         for group in self.groups:
             group.add_to(batch)
@@ -97,10 +102,13 @@ async def load(
 
     Raises:
         UsageError: When no directory is given and pymispgalaxies is not installed.
-        ConfigurationError: When the namespace is empty, or the directory has no such clusters.
+        ConfigurationError: When the namespace is no text or empty, ``withdrawn`` neither True nor
+            False, or the directory has no such clusters.
     """
-    if not namespace:
+    if not isinstance(namespace, str) or not namespace or not is_encodable(namespace):
         raise ConfigurationError("namespace", namespace, "a text that is not empty")
+    checked_bool("withdrawn", withdrawn)
+    checked_path("directory", directory)
     where = None if directory is None else Path(directory)
     return await anyio.to_thread.run_sync(_load, where, withdrawn, namespace)
 
