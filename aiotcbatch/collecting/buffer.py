@@ -51,10 +51,9 @@ class Buffer:
         #: Bytes of the segments that are in memory.
         self._segment_bytes = 0
         #: The first places of segments, by the hashes of their keys.
-        self._index = XidIndex()
-        self._shards = self._index.shards
+        self.index = XidIndex()
         #: From here on records are not to be taken yet.
-        self._held_from: int | None = None
+        self.held_from: int | None = None
         #: The same, since the journal does not have them; None if there is no journal.
         self._kept_until: int | None = None
         #: What the journal does not have yet; None if there is no journal.
@@ -67,50 +66,43 @@ class Buffer:
         self._reopened: dict[str, int] = {}
         #: The encoded sources of records that are to be put in, or were taken out, by key.
         self.sources: dict[Any, bytes] = {}
-        self._begin_segment(0)
-
-    def _begin_segment(self, first: int) -> None:
-        """Begin the segment that fills; what it is made of is at hand for `add`."""
-        self._filling = Segment(first)
-        self._first = first
-        self._growing = self._filling.growing
-        self._starts = self._filling.starts
-        self._hashes = self._filling.hashes
+        #: The last segment, into which records are put.
+        self.filling = Segment(0)
 
     @property
     def count(self) -> int:
         """Records that are there."""
-        return self._count + len(self._hashes)
+        return self._count + len(self.filling.hashes)
 
     @property
     def nbytes(self) -> int:
         """Their bytes, with a comma after each."""
-        return self._nbytes + len(self._growing)
+        return self._nbytes + len(self.filling.growing)
 
     @property
     def memory_bytes(self) -> int:
         """Bytes that are held in memory, records and what is taken of their segments."""
-        return self._segment_bytes + len(self._growing)
+        return self._segment_bytes + len(self.filling.growing)
 
     @property
     def index_bytes(self) -> int:
         """Bytes by which records are found, but for those that are compact."""
-        return self._index.entries * ENTRY_BYTES
+        return self.index.entries * ENTRY_BYTES
 
     @property
     def _next_place(self) -> int:
-        return self._first + len(self._hashes)
+        return self.filling.first + len(self.filling.hashes)
 
     @property
     def _end(self) -> int:
         """The place before which records can be taken."""
-        end = self._next_place if self._held_from is None else self._held_from
+        end = self._next_place if self.held_from is None else self.held_from
         return end if self._kept_until is None else min(end, self._kept_until)
 
     @property
     def ready(self) -> bool:
         """Whether there is a record that can be taken."""
-        self._close_segment()
+        self.close_segment()
         if not self._segments:
             return False
         segment = self._segments[0]
@@ -128,7 +120,7 @@ class Buffer:
         Returns:
             How many were given back; less than asked for if no more are there.
         """
-        self._close_segment()
+        self.close_segment()
         moved = 0
         for segment in reversed(self._segments):
             if moved >= nbytes:
@@ -167,14 +159,14 @@ class Buffer:
         before = self.index_bytes
         least = max(0, before - nbytes)
         while self.index_bytes > least:
-            self._index.compact(self._alive)
+            self.index.compact(self._alive)
             await checkpoint()
         return before - self.index_bytes
 
     @property
     def _alive(self) -> set[int]:
         """The places by which the index knows the segments that there are."""
-        return {self._first, *(segment.first for segment in self._segments)}
+        return {self.filling.first, *(segment.first for segment in self._segments)}
 
     def __contains__(self, key: str) -> bool:
         return self._find(key) is not None
@@ -184,31 +176,31 @@ class Buffer:
         if self.sources:
             self._attach((key,))
         number = hash(key)
-        self._shards[number & SHARD_MASK][number] = self._first
-        self._filling.append(record, number)
+        self.index.shards[number & SHARD_MASK][number] = self.filling.first
+        self.filling.append(record, number)
         if refers:
-            self._filling.refers = True
-        if len(self._growing) >= SEGMENT_BYTES:
-            self._close_segment()
+            self.filling.refers = True
+        if len(self.filling.growing) >= SEGMENT_BYTES:
+            self.close_segment()
 
     def add_all(self, keys: Sequence[str], records: Sequence[bytes], *, refers: bool) -> None:
         """Put in records whose keys are not there; together they should fit in a segment."""
         if self.sources:
             self._attach(keys)
-        shards, first = self._shards, self._first
+        shards, first = self.index.shards, self.filling.first
         hashes = [*map(hash, keys)]
         for number in hashes:
             shards[number & SHARD_MASK][number] = first
-        self._hashes.extend(hashes)
-        growing, starts = self._growing, self._starts
+        self.filling.hashes.extend(hashes)
+        growing, starts = self.filling.growing, self.filling.starts
         for record in records:
             growing += record
             growing += b","
             starts.append(len(growing))
         if refers:
-            self._filling.refers = True
+            self.filling.refers = True
         if len(growing) >= SEGMENT_BYTES:
-            self._close_segment()
+            self.close_segment()
 
     def note(self, key: Any, source: bytes | None) -> None:
         """Note the encoded source of a record that is to be put in; None leaves it."""
@@ -217,51 +209,36 @@ class Buffer:
 
     def _attach(self, keys: Sequence[Any]) -> None:
         """Give records that are put in next the sources that wait for them."""
-        for at, key in enumerate(keys, len(self._hashes)):
+        for at, key in enumerate(keys, len(self.filling.hashes)):
             source = self.sources.pop(key, None)
             if source is not None:
-                if self._filling.sourced is None:
-                    self._filling.sourced = {}
-                self._filling.sourced[at] = source
+                if self.filling.sourced is None:
+                    self.filling.sourced = {}
+                self.filling.sourced[at] = source
 
     def add_held(self, key: str, record: bytes, refers: bool = False) -> bool:
         """Put in a record that is not taken before `release`; False if its key may be there."""
-        number = hash(key)
-        shard = self._shards[number & SHARD_MASK]
-        if number in shard or (
-            self._index.compacted and self._index.get_compact(number) is not None
-        ):
+        if self.may_have(key):
             return False
-        if self._held_from is None:
-            self.hold()
-        # As `add` and `Segment.append` do, without a call for each and looking up what is here.
-        shard[number] = self._first
-        self._hashes.append(number)
-        growing = self._growing
-        growing += record
-        growing += b","
-        self._starts.append(len(growing))
-        if refers:
-            self._filling.refers = True
-        if len(growing) >= SEGMENT_BYTES:
-            self._close_segment()
+        self.hold()
+        self.add(key, record, refers=refers)
         return True
 
     def may_have(self, key: str) -> bool:
         """Whether a key may be there; False is certain."""
         number = hash(key)
-        return number in self._shards[number & SHARD_MASK] or (
-            self._index.compacted and self._index.get_compact(number) is not None
+        return number in self.index.shards[number & SHARD_MASK] or (
+            self.index.compacted and self.index.get_compact(number) is not None
         )
 
     def hold(self) -> None:
         """Let no record be taken that is put in from now on, until `release`."""
-        if self._held_from is None:
-            self._held_from = self._next_place
+        if self.held_from is None:
+            self.held_from = self._next_place
 
     def release(self) -> None:
         """Let all records be taken."""
-        self._held_from = None
+        self.held_from = None
 
     def remove(self, key: str) -> dict[str, Any] | None:
         """Take one record out by its key and decode it; None if it is not there."""
@@ -273,7 +250,7 @@ class Buffer:
         if source is not None:
             self.sources.setdefault(key, source)
         segment.gone.add(at)
-        if segment is self._filling:
+        if segment is self.filling:
             self._count -= 1
             self._nbytes -= segment.nbytes(at, at + 1)
         else:
@@ -304,7 +281,7 @@ class Buffer:
             max_count: Records at most.
             max_bytes: Bytes at most, with a comma after each record.
         """
-        self._close_segment()
+        self.close_segment()
         cut = Cut()
         while self._segments and cut.count < max_count:
             segment = self._segments[0]
@@ -331,29 +308,29 @@ class Buffer:
 
     def _sweep(self) -> bool:
         """Forget a bit of what the index has of segments that are gone; False if that is little."""
-        if self._index.entries > 2 * self.count + _SPARE_ENTRIES:
-            self._index.sweep(self._alive)
+        if self.index.entries > 2 * self.count + _SPARE_ENTRIES:
+            self.index.sweep(self._alive)
             return True
-        empty = not self._segments and not self._hashes
-        if empty and (self._index.entries or self._index.compacted):
-            self._index = XidIndex()
-            self._shards = self._index.shards
+        empty = not self._segments and not self.filling.hashes
+        if empty and (self.index.entries or self.index.compacted):
+            self.index = XidIndex()
         return False
 
-    def _close_segment(self) -> None:
-        segment = self._filling
+    def close_segment(self) -> None:
+        """Begin another segment, if there is anything in the one that fills."""
+        segment = self.filling
         if not segment.growing:
             return
         self._count += len(segment)
         self._nbytes += len(segment.growing)
         segment.close()
-        self._begin_segment(segment.first + len(segment))
+        self.filling = Segment(segment.first + len(segment))
         if self._unkept is not None:
             self._unkept.append(segment)
         if segment.left:
             self._segments.append(segment)
             self._segment_bytes += segment.memory_bytes
-        self._index.entries += len(segment)
+        self.index.entries += len(segment)
         self._sweep()
 
     # What the journal is told, and what it gives back
@@ -365,7 +342,7 @@ class Buffer:
 
     def unkept(self) -> tuple[list[Segment], list[int]]:
         """Give the segments, and the places of removed records, that the journal lacks."""
-        self._close_segment()
+        self.close_segment()
         changed = [key for key in self._reopened if key in self]
         gone = self._unkept_gone + [self._reopened.pop(key) for key in changed]
         segments = self._unkept or []
@@ -386,13 +363,13 @@ class Buffer:
 
     def set_aside(self, record: bytes) -> int:
         """Give a record a place at which it is kept, and from which it is never taken."""
-        self._close_segment()
-        segment = Segment(self._first)
+        self.close_segment()
+        segment = Segment(self.filling.first)
         segment.append(record, 0)
         # It is a link that waits for a group, or a group of a circle. Of other links it is False.
         segment.refers = True
         segment.close()
-        self._begin_segment(segment.first + 1)
+        self.filling = Segment(segment.first + 1)
         if self._unkept is not None:
             self._unkept.append(segment)
         return segment.first
@@ -437,20 +414,20 @@ class Buffer:
                 segment.hashes.append(hash(self._key_of(data)))
                 self._count += 1
                 self._nbytes += segment.nbytes(place - first, place - first + 1)
-        self._index.put(segment.hashes, first)
+        self.index.put(segment.hashes, first)
         segment.left = len(records)
         self._segments.append(segment)
         self._segment_bytes += segment.memory_bytes  # its sources are there, its body is not
-        self._begin_segment(first + len(segment))
+        self.filling = Segment(first + len(segment))
 
     def begin_at(self, place: int) -> None:
         """Give the next record this place at least."""
-        if place > self._first:
-            self._begin_segment(place)
+        if place > self.filling.first:
+            self.filling = Segment(place)
 
     def _find(self, key: str) -> tuple[Segment, int, dict[str, Any]] | None:
         number = hash(key)
-        first = self._index.get(number)
+        first = self.index.get(number)
         segment = None if first is None else self._locate(first)
         if segment is None:
             return None
@@ -463,8 +440,8 @@ class Buffer:
 
     def _locate(self, place: int) -> Segment | None:
         """Find the segment to which a place belongs."""
-        if place >= self._first:
-            return self._filling
+        if place >= self.filling.first:
+            return self.filling
         after = bisect_right(self._segments, place, key=lambda segment: segment.first)
         return self._segments[after - 1] if after else None
 

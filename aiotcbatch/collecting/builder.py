@@ -299,9 +299,11 @@ class Builder:
         Raises:
             ValidationError: When a field is missing or cannot be right.
         """
+        shelf = self._indicators
+        if source is None and not self._closed and (taken := shelf.take(indicator)) is not None:
+            return taken
         if self._closed:
             self._refuse_closed()
-        shelf = self._indicators
         data = plain(indicator, INDICATORS, "summary") if self._validate else None
         if data is None:
             data = raw.indicator(indicator, self.indicator_type, validate=self._validate)
@@ -316,6 +318,8 @@ class Builder:
         """Add an indicator that is right, of the usual kind and new; False leaves it to `add`."""
         if self._closed or not self._validate:
             return False
+        if self._indicators.take(indicator) is not None:
+            return True
         data = plain(indicator, INDICATORS, "summary")
         return data is not None and self._indicators.put(data) is not None
 

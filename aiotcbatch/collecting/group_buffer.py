@@ -92,7 +92,7 @@ class GroupBuffer(Buffer):
 
     def release(self) -> None:
         """Let all records be taken."""
-        if self._held_from is not None:
+        if self.held_from is not None:
             self._planned_until = -1
         super().release()
 
@@ -109,7 +109,7 @@ class GroupBuffer(Buffer):
 
     def take(self, max_count: int, max_bytes: int) -> Cut:
         """Cut off groups, none before one that it points to."""
-        self._close_segment()
+        self.close_segment()
         if self._links:
             return self._take_linked(max_count, max_bytes)
         cut = super().take(max_count, max_bytes)

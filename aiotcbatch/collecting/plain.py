@@ -40,7 +40,7 @@ GROUPS: Kinds = {kind: (cls, values.text, False, True) for kind, cls in GROUP_CL
 
 #: Tags, labels and attribute types that were found right. Feeds repeat a few over and over, and
 #: to look one up takes half of the time that it takes to check it.
-_FAMILIAR: set[str] = set()
+FAMILIAR: set[str] = set()
 _MAX_FAMILIAR = 4096
 
 
@@ -63,7 +63,7 @@ def plain(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part would cos
         The dict itself if nothing is to be changed, or a changed copy; its parts are not copied.
         None when `raw` has to look at it, and say what is wrong if anything is.
     """
-    familiar = _FAMILIAR
+    familiar = FAMILIAR
     try:
         name, xid = given[named], given["xid"]
         cls, normalise, scored, is_whole = kinds[given["type"]]
@@ -88,19 +88,19 @@ def plain(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part would cos
             looked_at += attributes.__class__ is list
             for item in attributes:
                 kind, value = item["type"], item["value"]
-                if kind not in familiar and not _is_short_text(kind):
+                if kind not in familiar and not is_short_text(kind):
                     return None
                 if value.__class__ is not str or not value or "securityLabel" in item:
                     return None
         if (tags := given.get("tag")) is not None:
             looked_at += tags.__class__ is list
             for item in tags:
-                if (name := item["name"]) not in familiar and not _is_short_text(name):
+                if (name := item["name"]) not in familiar and not is_short_text(name):
                     return None
         if (labels := given.get("securityLabel")) is not None:
             looked_at += labels.__class__ is list
             for item in labels:
-                if (name := item["name"]) not in familiar and not _is_short_text(name):
+                if (name := item["name"]) not in familiar and not is_short_text(name):
                     return None
                 if "color" in item:
                     return None
@@ -132,11 +132,11 @@ def _is_plain(key: str, value: Any, cls: type[Entity], named: str) -> bool:
     return wire.__class__ is value.__class__ and wire == value
 
 
-def _is_short_text(name: Any) -> bool:
+def is_short_text(name: Any) -> bool:
     """Whether a name is right as a tag, as a label and as an attribute type; remember it if so."""
     if name.__class__ is not str or not 0 < len(name) <= MAX_TAG_LENGTH:
         return False
-    if len(_FAMILIAR) >= _MAX_FAMILIAR:
-        _FAMILIAR.clear()
-    _FAMILIAR.add(name)
+    if len(FAMILIAR) >= _MAX_FAMILIAR:
+        FAMILIAR.clear()
+    FAMILIAR.add(name)
     return True

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aiotcbatch.collecting import plain, raw
+from aiotcbatch.collecting.buffer import SEGMENT_BYTES
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.entities.indicator import Address
 from aiotcbatch.errors import SealedError, ValidationError
@@ -105,6 +106,22 @@ def test_an_indicator_it_takes_is_what_the_other_makes(
         assert same(found, raw.indicator(given_dict, TypedBuilder().indicator_type))
 
 
+@given(INDICATORS, SOME_FIELDS)
+def test_an_indicator_that_is_taken_at_once_is_what_the_other_makes(
+    indicator: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    """What is encoded as it is, the thorough way takes too, and makes the same of it."""
+    given_dict = indicator | fields
+    builder = TypedBuilder()
+
+    if builder._indicators.take(given_dict) is not None:
+        data = builder._indicators.buffer.remove(given_dict["xid"])
+        assert data is not None
+        assert same(data, raw.indicator(given_dict, builder.indicator_type))
+    else:
+        assert len(builder) == 0
+
+
 @given(GROUPS, SOME_FIELDS)
 def test_a_group_it_takes_needs_no_change(group: dict[str, Any], fields: dict[str, Any]) -> None:
     """What the fast way takes, the thorough one takes too, and as it is, with nothing to upload."""
@@ -138,6 +155,88 @@ def test_a_group_it_takes_needs_no_change(group: dict[str, Any], fields: dict[st
 def test_what_feeds_send_is_taken(indicator: dict[str, Any]) -> None:
     """The fast way is taken where it matters."""
     assert plain.plain(indicator, plain.INDICATORS, "summary") is not None
+
+
+@pytest.mark.parametrize(
+    "indicator",
+    [
+        {"type": "Address", "summary": "1.2.3.4", "xid": "x"},
+        {"type": "Host", "summary": "a.example", "xid": "x", "rating": 5.0, "confidence": 0},
+        {"type": "URL", "summary": "http://a/", "xid": "x", "tag": [{"name": "APT"}]},
+        {
+            "type": "File",
+            "summary": "A" * 32,
+            "xid": "x",
+            "attribute": [{"type": "Description", "value": "d", "displayed": True}],
+            "securityLabel": [{"name": "TLP:RED"}],
+        },
+    ],
+)
+def test_what_most_feeds_send_is_taken_at_once(indicator: dict[str, Any]) -> None:
+    """The fastest way is taken where it matters most, but for one that is there already."""
+    shelf = TypedBuilder()._indicators
+
+    assert shelf.take(indicator) is not None
+    assert shelf.take(indicator) is None
+
+
+ATTRIBUTE = {"type": "Description", "value": "d"}
+
+
+@pytest.mark.parametrize(
+    "unusual",
+    [
+        {"type": "host"},
+        {"type": "Mutex"},
+        {"summary": "A.example"},
+        {"summary": "1.2.3.4"},
+        {"xid": ""},
+        {"xid": 5},
+        {"rating": True},
+        {"rating": "3"},
+        {"rating": 5.1},
+        {"rating": float("nan")},
+        {"confidence": True},
+        {"confidence": 101},
+        {"attribute": [{"type": "Description", "value": ""}]},
+        {"attribute": [{"type": "Description", "value": 5}]},
+        {"attribute": [{"type": "", "value": "d"}]},
+        {"attribute": [{**ATTRIBUTE, "securityLabel": [{"name": "TLP:RED"}]}]},
+        {"attribute": (ATTRIBUTE,)},
+        {"tag": [{"name": "t" * 129}]},
+        {"tag": ({"name": "APT"},)},
+        {"tag": {}},
+        {"tag": None},
+        {"securityLabel": [{"name": "TLP:RED", "color": "#ff0000"}]},
+        {"securityLabel": [{"name": ""}]},
+        {"securityLabel": ""},
+        {"associatedGroups": [{"groupXid": "g"}]},
+        {"newerField": object()},
+    ],
+)
+def test_what_is_wrong_or_unusual_is_not_taken_at_once(unusual: dict[str, Any]) -> None:
+    """What is to be changed, looked at more closely or refused goes another way."""
+    builder = TypedBuilder()
+
+    assert builder._indicators.take(HOST | unusual) is None
+    assert len(builder) == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "indicator"),
+    [
+        ({"validate": False}, HOST),
+        ({"max_bytes_per_job": 200}, {**HOST, "tag": [{"name": "t" * 100}, {"name": "u" * 100}]}),
+    ],
+)
+def test_what_a_builder_has_to_look_at_is_not_taken_at_once(
+    limits: dict[str, Any], indicator: dict[str, Any]
+) -> None:
+    """Neither is what is not to be checked, nor what is larger than a job."""
+    builder = TypedBuilder(**limits)
+
+    assert builder._indicators.take(indicator) is None
+    assert len(builder) == 0
 
 
 @pytest.mark.parametrize(
@@ -197,6 +296,26 @@ def test_what_the_server_would_pass_over_is_refused(item: dict[str, Any], messag
         TypedBuilder().add(item)
 
 
+async def test_nothing_that_is_taken_is_sent_before_drain() -> None:
+    """What is encoded at once waits for drain() as all else."""
+    builder = TypedBuilder()
+    builder.add_indicator(HOST)
+    assert builder._cut() is None
+
+    await builder.drain()
+    assert builder._cut() is not None
+
+
+def test_segments_do_not_grow_without_bound() -> None:
+    """However many are added before drain(), they are put into segments of a bounded size."""
+    builder = TypedBuilder()
+    buffer = builder._indicators.buffer
+    while buffer.nbytes < 3 * SEGMENT_BYTES:
+        builder.add_indicator({**HOST, "xid": f"x{len(builder)}"})
+
+    assert len(buffer.filling.growing) <= SEGMENT_BYTES
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many tags there are, no more than a bounded number of them is remembered."""
     monkeypatch.setattr(plain, "_MAX_FAMILIAR", 10)
@@ -205,7 +324,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         indicator = {"type": "Address", "summary": "1.2.3.4", "xid": "x", "tag": [tag]}
         assert plain.plain(indicator, plain.INDICATORS, "summary") is not None
 
-    assert len(plain._FAMILIAR) <= 10
+    assert len(plain.FAMILIAR) <= 10
 
 
 class TestHandles:

@@ -444,7 +444,7 @@ class TestSource:
             data = {"type": "Address", "summary": summary, "xid": summary}
             builder.add_indicator(data, source=number)
         await builder.drain()
-        builder._indicators.buffer._close_segment()
+        builder._indicators.buffer.close_segment()
 
         assert builder._indicators.buffer.sources == {}
         for segment in builder._indicators.buffer._segments:
