@@ -227,6 +227,47 @@ async def test_what_files_do(call):
     assert links(call.sandbox) == {(1, 2, "File DNS Query")}
 
 
+def _child(xid, kind, *children):
+    return {"indicatorXid": xid, "relationship": kind, "children": list(children)}
+
+
+async def test_what_files_do_with_what_they_drop(call):
+    """A child of a child belongs to that one, whatever it says of its parent."""
+    dropped = {"type": "File", "md5": "b" * 32, "xid": "f-2"}
+    mutex = {"type": "Mutex", "Mutex": "m", "xid": "m-1"}
+    third = {**_child("m-1", "File Mutex"), "parentIndicatorXid": "f-1"}
+    second = _child("f-2", "File Drop", third, _child("h-1", "File DNS Query"))
+    file = {**FILE, "fileAction": {"children": [second, _child("h-1", "File Traffic")]}}
+    await call.job({"indicator": [file, HOST, dropped, mutex]})
+
+    assert links(call.sandbox) == {
+        (1, 3, "File Drop"),
+        (3, 4, "File Mutex"),
+        (2, 3, "File DNS Query"),
+        (1, 2, "File Traffic"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("child", "linked"),
+    [
+        (_child("gone", "File Drop", _child("h-1", "File Traffic")), set()),
+        (_child("h-1", "File Traffic", _child("gone", "File Drop")), {(1, 2, "File Traffic")}),
+        (_child("", "File Drop", _child("h-1", "File Traffic")), set()),
+    ],
+)
+async def test_what_files_do_with_what_is_not_there(call, child, linked):
+    """The File is told of it; what hangs on that is not hung on the File instead."""
+    job_id, status = await call.job(
+        {"indicator": [{**FILE, "fileAction": {"children": [child]}}, HOST]}
+    )
+    (error,) = await call.results(job_id)
+
+    assert (status["successIndicatorCount"], status["errorIndicatorCount"]) == (1, 1)
+    assert error["code"] == "0x1009"
+    assert links(call.sandbox) == linked
+
+
 async def test_deleting_associations(call):
     """A Delete with associations removes links and leaves their ends."""
     await call.job({**EVERYTHING, "association": DOCUMENTED})

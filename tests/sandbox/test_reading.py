@@ -337,6 +337,29 @@ async def test_only_what_the_user_sees(filled):
     assert (await filled("DELETE", "/v3/groups/1", headers=headers)).status == 403
 
 
+async def test_fields_that_are_not_known_are_passed_over_and_told_of(filled):
+    """A real instance knows more of them; what is misspelt would look like nothing there."""
+    asked = "&".join(
+        f"fields={name}"
+        for name in (
+            "tags",
+            "whoIs",
+            "associatedGroup",
+            "a%0D%0Ab%22",
+            "genericCustomIndicatorValues",
+        )
+    )
+    for path in ("/v3/indicators", "/v3/indicators/4", "/v3/groups/1"):
+        reply = await filled("GET", f"{path}?{asked}")
+        said = reply.headers["Warning"]
+
+        assert reply.status == 200
+        assert said == '199 sandbox "fields passed over: a%0D%0Ab%22,associatedgroup,whois"'
+        assert "Warning" not in (await filled("GET", f"{path}?fields=tags")).headers
+    many = "&".join(f"fields=x{number}" for number in range(100))
+    assert len((await filled("GET", f"/v3/groups?{many}")).headers["Warning"]) < 100
+
+
 async def test_techniques_are_tags(filled):
     """/v3/tags lists techniques with their ids, and those alone when asked."""
     everything = (await filled("GET", "/v3/tags?resultLimit=10000")).json["data"]

@@ -188,6 +188,23 @@ def _target(link: Link, found: dict[Link, Target], number: int) -> Target:
     return target
 
 
+def _parent(link: Link) -> Link:
+    """Return the link that points to what another one goes out from."""
+    return Link(link.parent, "xid")
+
+
+def _source(link: Link, entity: Incoming, found: dict[Link, Target]) -> int | None:
+    """
+    Return the id of what a link of an entity goes out from.
+
+    None stands for a parent that is missing, which is told of as the target of its own link.
+    """
+    if not link.parent:
+        return entity.id
+    parent = found.get(_parent(link))
+    return None if parent is None else parent.id
+
+
 def shown(link: Link) -> str:
     """Return how a link is called in errors."""
     return str(link.id) if link.id is not None else f"{link.type} {link.ref}".strip()
@@ -294,10 +311,9 @@ class Joiner:
         """
         part = self._pending[:limit]
         del self._pending[:limit]
-        found = self._context.resolver.resolve(
-            connection,
-            [link for one in part if isinstance(one, Incoming) for link in one.links or ()],
-        )
+        links = [link for one in part if isinstance(one, Incoming) for link in one.links or ()]
+        parents = [_parent(link) for link in links if link.parent]
+        found = self._context.resolver.resolve(connection, links + parents)
         rows: list[Row] = []
         for index, one in enumerate(part):
             if not isinstance(one, Incoming):
@@ -314,8 +330,10 @@ class Joiner:
             target = found.get(link)
             if target is None:
                 missing = missing or shown(link)
-            elif target.id != entity.id:
-                rows.append(pair(entity.id, target.id, link.association))
+                continue
+            source = _source(link, entity, found)
+            if source is not None and source != target.id:
+                rows.append(pair(source, target.id, link.association))
         if missing:
             self._report.unlinked(entity, missing)
         return not missing

@@ -42,12 +42,14 @@ class Link(NamedTuple):
         type: The type of an indicator as it was sent, "" for a group.
         association: The association type, "" for a plain link.
         id: The id of an entity, which wins over the others.
+        parent: The xid of the indicator that it goes out from, "" for the entity that names it.
     """
 
     ref: str
     type: str = ""
     association: str = ""
     id: int | None = None
+    parent: str = ""
 
 
 class Details:

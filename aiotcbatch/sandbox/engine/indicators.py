@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["IndicatorReader"]
 
 INVALID = "0x1005"
+_HASHES = summaries.HASH_KINDS
 _BEST_RATING = 5
 _SUREST = 100
 
@@ -157,7 +158,7 @@ class IndicatorReader:
             if check is not None:
                 summary = check(given)
                 identity = f"{kind}:{summary}"
-            elif kind == "File" and value.keys().isdisjoint(summaries.HASH_KINDS):
+            elif kind == "File" and value.keys().isdisjoint(_HASHES):
                 hashes = {summaries.hash_kind(given): given}
                 summary, identity = given, f"File:{given.lower()}"
             else:
@@ -204,21 +205,19 @@ class IndicatorReader:
         entity.identity = f"{kind.name}:{entity.summary}"
 
     def _file(self, entity: Incoming, value: dict[str, Any]) -> None:
-        given = [groups.plain(value[name]) for name in summaries.HASH_KINDS if value.get(name)]
+        given = [(name, groups.plain(value[name])) for name in _HASHES if value.get(name)]
         if not given:
-            given = groups.plain(value.get("summary")).split(summaries.SEPARATOR)
+            parts = groups.plain(value.get("summary")).split(summaries.SEPARATOR)
+            given = [("", part) for part in parts]
         hashes: dict[str, str] = {}
-        for text in given:
+        for name, text in given:
             entity.summary = text.strip()
-            if entity.summary:
-                try:
-                    hashes[summaries.hash_kind(entity.summary)] = entity.summary
-                except summaries.UnfitError:
-                    raise self._unfit(entity) from None
+            if entity.summary and not _take_hash(hashes, entity.summary, name):
+                raise self._unfit(entity)
         if not hashes:
             raise self._unfit(entity)
         if len(hashes) > 1:
-            hashes = {name: hashes[name] for name in summaries.HASH_KINDS if name in hashes}
+            hashes = {name: hashes[name] for name in _HASHES if name in hashes}
             entity.summary = summaries.join(list(hashes.values()))
         else:
             (entity.summary,) = hashes.values()
@@ -232,6 +231,25 @@ class IndicatorReader:
             INVALID,
             "summary",
         )
+
+
+def _take_hash(hashes: dict[str, str], text: str, name: str) -> bool:
+    """
+    Add a hash to those of a File.
+
+    Args:
+        hashes: Those that are there, by kind.
+        text: The hash.
+        name: The kind that it is said to be, "" if that is left to its length.
+
+    Returns:
+        Whether it is one, of that kind, and no other one of its kind is there.
+    """
+    try:
+        kind = summaries.hash_kind(text)
+    except summaries.UnfitError:
+        return False
+    return kind == (name or kind) and hashes.setdefault(kind, text).lower() == text.lower()
 
 
 def _named(value: dict[str, Any], names: tuple[str, ...]) -> list[str]:
@@ -289,18 +307,30 @@ def _occurrences(details: Details, given: Any, _: Catalog) -> None:
 
 
 def _actions(details: Details, given: Any, _: Catalog) -> None:
-    """Note what a File does: links to other indicators of the document, by xid."""
+    """
+    Note what a File does: links to other indicators by xid, and from these to their own children.
+
+    What stands in ``parentIndicatorXid`` is not looked at: whose child it is says its place.
+    """
     if not isinstance(given, dict):
         return
     if given.get("fileOccurrence") is not None:
         metadata.occurrences(details, given["fileOccurrence"])
     links: list[Link] = []
-    for child in _array(given.get("children") or []):
+    # Not by recursion: how deep they are nested is up to who sends them.
+    left: list[tuple[str, Any]] = [("", child) for child in _children(given)]
+    for parent, child in left:
         if not isinstance(child, dict):
             raise MalformedError("Not a JSON Object")
         xid = groups.plain(child.get("indicatorXid"))
-        links.append(Link(xid, "xid", groups.plain(child.get("relationship")) or "File Drop"))
+        kind = groups.plain(child.get("relationship")) or "File Drop"
+        links.append(Link(xid, "xid", kind, parent=parent))
+        left += [(xid, each) for each in _children(child) if xid]
     details.link(links)
+
+
+def _children(given: dict[str, Any]) -> list[Any]:
+    return _array(given.get("children") or [])
 
 
 def _array(value: Any) -> list[Any]:

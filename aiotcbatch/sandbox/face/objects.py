@@ -26,6 +26,8 @@ _PARTS = {
     "associatedindicators": {"links"},
     "fileoccurrences": {"occurrences"},
 }
+#: What is shown in another form for it.
+_FORMS = frozenset({"genericcustomindicatorvalues"})
 _SECRET = frozenset({"password"})
 
 
@@ -42,6 +44,11 @@ class Shape(NamedTuple):
     catalog: Catalog
     owners: dict[str, int]
     fields: frozenset[str]
+
+    @property
+    def unknown(self) -> list[str]:
+        """What was asked for that the sandbox does not know, in the order of the alphabet."""
+        return sorted(self.fields - _PARTS.keys() - _FORMS)
 
     @property
     def parts(self) -> set[str]:

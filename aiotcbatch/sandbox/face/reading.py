@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import anyio.to_thread
 import orjson
@@ -26,6 +27,8 @@ __all__ = ["ReadingFace"]
 
 #: How many entities are read in one piece of work, so that jobs and others get their turn.
 _SLICE = 500
+#: How many unknown fields are told of.
+_TOLD = 10
 
 
 class Asked(NamedTuple):
@@ -79,14 +82,15 @@ class ReadingFace:
         for start in range(asked.start, min(asked.start + asked.limit, total), _SLICE):
             limit = min(_SLICE, asked.start + asked.limit - start)
             found += await run(_page, asked, limit, start)
-        return answers.listing(request, asked.query, found, asked.start, asked.limit, total)
+        answer = answers.listing(request, asked.query, found, asked.start, asked.limit, total)
+        return _with_warning(answer, asked.shape)
 
     async def one(self, request: web.Request, user: User) -> web.Response:
         """Show one group by id or xid, or one indicator by id, xid or summary."""
         asked = await self._asked(request, user)
         entity = await self._find(request, asked)
         found = await self._instance.store.database.run(objects.described, [entity], asked.shape)
-        return answers.json({"data": found[0], "status": "Success"})
+        return _with_warning(answers.json({"data": found[0], "status": "Success"}), asked.shape)
 
     async def delete(self, request: web.Request, user: User) -> web.Response:
         """Delete one group or indicator."""
@@ -166,6 +170,19 @@ class ReadingFace:
             text = "The requested resource was not found"
             raise RefusalError(answers.v3_failure(404, text))
         return found[0]
+
+
+def _with_warning(answer: web.Response, shape: objects.Shape) -> web.Response:
+    """
+    Say in a header which ``fields`` were passed over.
+
+    A real instance has more of them than the sandbox, so they are no mistake; but one that is
+    misspelt looks in the answer as if nothing had been there.
+    """
+    if shape.unknown:
+        names = quote(",".join(shape.unknown[:_TOLD]), safe=",")
+        answer.headers["Warning"] = f'199 sandbox "fields passed over: {names}"'
+    return answer
 
 
 def _page(connection: Connection, asked: Asked, limit: int, start: int) -> list[dict[str, Any]]:
