@@ -14,13 +14,13 @@ import anyio.lowlevel
 from aiotcbatch.collecting.buffer import SEGMENT_BYTES, Buffer, xid_of
 from aiotcbatch.collecting.group_buffer import GroupBuffer
 from aiotcbatch.collecting.plain import FAMILIAR, is_short_text
-from aiotcbatch.collecting.raw import WHOLE
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.xid_index import SHARD_MASK
 from aiotcbatch.entities.contents import FileItem
 from aiotcbatch.entities.entity import Entity, Term
 from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup, Group, require
 from aiotcbatch.entities.indicator import INDICATOR_CLASSES, CustomIndicator, Indicator
+from aiotcbatch.entities.summaries import GLANCES
 from aiotcbatch.entities.values import MAX_CONFIDENCE, MAX_RATING
 from aiotcbatch.errors import ValidationError
 
@@ -43,10 +43,9 @@ E = TypeVar("E", bound=Entity)
 
 new = object.__new__
 
-#: Of each type whose summary is all of its value, what brings that into the form of the wire, and
-#: the class of what is returned.
-_USUAL: dict[str, tuple[Callable[[Any, str], str], Any]] = {
-    kind: (INDICATOR_CLASSES[kind].normalise, INDICATOR_CLASSES[kind].ENCODED) for kind in WHOLE
+#: Of the types that feeds are full of, what looks at a summary, and the class of the handle.
+_USUAL: dict[str, tuple[Callable[[Any], object], Any]] = {
+    kind: (glance, INDICATOR_CLASSES[kind].ENCODED) for kind, glance in GLANCES.items()
 }
 
 
@@ -283,9 +282,9 @@ class IndicatorShelf(Shelf[Indicator]):
         """
         Check and encode a dict at once, if it is right, needs no change, and is of the usual kind.
 
-        It is `plain.plain` and `put` in one, for what most feeds send: values of one part, with
-        scores, attributes, tags and labels. It may say no to a dict that is right, but never takes
-        one that is not.
+        It is `plain.plain` and `put` in one, for what feeds are full of: addresses, hosts, URLs,
+        e-mail addresses and hashes, with scores, attributes, tags and labels. It may say no to a
+        dict that is right, but never takes one that is not.
 
         Args:
             given: The dict, or anything else.
@@ -297,9 +296,9 @@ class IndicatorShelf(Shelf[Indicator]):
             return None
         familiar = FAMILIAR
         try:
-            xid, summary = given["xid"], given["summary"]
-            normalise, cls = self._usual[given["type"]]
-            if xid.__class__ is not str or not xid or normalise(summary, "summary") is not summary:
+            xid = given["xid"]
+            glance, cls = self._usual[given["type"]]
+            if xid.__class__ is not str or not xid or not glance(given["summary"]):
                 return None
             looked_at = 3
             if (rating := given.get("rating")) is not None:
@@ -333,7 +332,7 @@ class IndicatorShelf(Shelf[Indicator]):
             if looked_at != len(given):
                 return None
             record = encode(given)
-        except (KeyError, TypeError, ValidationError):
+        except (KeyError, OSError, TypeError, ValueError):
             return None
         buffer, number = self.buffer, hash(xid)  # what follows is what its `add_held` does
         index = buffer.index

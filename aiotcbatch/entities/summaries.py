@@ -6,7 +6,7 @@ of a host name, punycode, an IPv6 block in eight sections, ``HKLM\``. What canno
 refused. All else goes over the wire as it was given, save white space around it.
 
 Each is called as ``f(value, field)`` and gives the summary or raises a `ValidationError`. One runs
-for every indicator, so the common case is one call into C and no more.
+for every indicator, so the common case is one call into C and no more: `GLANCES` has those calls.
 
 Source: v2 Batch API, indicator values and their formatting rules.
 """
@@ -16,9 +16,10 @@ from __future__ import annotations
 import re
 from binascii import unhexlify
 from collections.abc import Sequence
+from functools import partial
 from socket import AF_INET, AF_INET6, inet_pton
 from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import idna
 
@@ -26,7 +27,11 @@ from aiotcbatch.entities.catalog import REGISTRY_HIVES
 from aiotcbatch.entities.values import any_text, is_encodable, registry_value_type, text
 from aiotcbatch.errors import ValidationError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = [
+    "GLANCES",
     "SEPARATOR",
     "address",
     "asn",
@@ -155,6 +160,9 @@ _LONGEST_NAME = 253
 #: Not with possessive quantifiers: before 3.11.5, Python takes what they do not match
 #: (python/cpython#106052). It does not go far back, as no label holds a dot.
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?").fullmatch
+#: A name of usual length that is in the form of the wire. The last label is no number.
+_PLAIN_NAME = r"(?:[a-z0-9_-]{1,35}\.){1,6}[a-z][a-z0-9_-]{0,34}"
+_PLAIN_HOST = re.compile(_PLAIN_NAME).fullmatch
 
 
 def host(value: Any, field: str) -> str:
@@ -165,6 +173,8 @@ def host(value: Any, field: str) -> str:
         ValidationError: When it is no host name, or is an IP address.
     """
     if isinstance(value, str):
+        if _PLAIN_HOST(value):
+            return value
         name = _name(value.strip())
         if name is not None:
             return name
@@ -223,6 +233,9 @@ _URL_FORM = re.compile(
     re.IGNORECASE | re.ASCII,
 ).match
 _LARGEST_PORT = 65_535
+_PLAIN_URL = re.compile(
+    r"(?!hxxp)[a-z]{1,8}://[a-z0-9_-]{1,35}(?:\.[a-z0-9_-]{1,35}){0,6}(?::[0-9]{1,4})?(?:[/?#][!-~]*)?"
+).fullmatch
 
 
 def url(value: Any, field: str) -> str:
@@ -233,6 +246,8 @@ def url(value: Any, field: str) -> str:
         ValidationError: When it has no scheme or no host, or a port that there cannot be.
     """
     if isinstance(value, str):
+        if _PLAIN_URL(value):
+            return value
         stripped = value.strip()
         match = _URL_FORM(stripped)
         if match is not None:
@@ -257,6 +272,8 @@ def _bracketed(given: str) -> str | None:
 #: No control characters, spaces or brackets, unless quoted.
 _LOCAL_PART = re.compile(r'[^\x00-\x20\x7f\s@<>()\[\],;:\\"]+|"[^"@\x00-\x1f\x7f]+"').fullmatch
 
+_PLAIN_EMAIL_ADDRESS = re.compile(r"[A-Za-z0-9._+-]{1,64}@" + _PLAIN_NAME).fullmatch
+
 
 def email_address(value: Any, field: str) -> str:
     """
@@ -266,6 +283,8 @@ def email_address(value: Any, field: str) -> str:
         ValidationError: When there is no part before a single ``@``, or no domain behind it.
     """
     if isinstance(value, str):
+        if _PLAIN_EMAIL_ADDRESS(value):
+            return value
         stripped = value.strip()
         local, _, domain = stripped.partition("@")
         if _LOCAL_PART(local) and (local.isascii() or is_encodable(local)):
@@ -306,6 +325,10 @@ def file_summary(value: Any, field: str) -> str:
         if all(map(_is_hash, digests)) and len({len(digest) for digest in digests}) == len(digests):
             return SEPARATOR.join(digests)
     raise ValidationError(field, value, _FILE)
+
+
+def _is_plain_hash(value: str) -> bool:
+    return len(value) in _LENGTHS and bool(unhexlify(value))
 
 
 def join_hashes(md5: Any = None, sha1: Any = None, sha256: Any = None) -> str:
@@ -426,3 +449,15 @@ def join_summary(values: Sequence[Any], field: str) -> str:
     if len(parts) > 1 and split_summary(summary) != parts:
         raise ValidationError(field, values, _VALUES)
     return summary
+
+
+#: Of the types that feeds are full of, what tells at a glance that a summary goes over the wire as
+#: it is: a true value does. Where a closer look is needed it gives a false one, or raises an
+#: `OSError`, `TypeError` or `ValueError`.
+GLANCES: dict[str, Callable[[Any], object]] = {
+    "Address": partial(inet_pton, AF_INET),
+    "EmailAddress": _PLAIN_EMAIL_ADDRESS,
+    "File": _is_plain_hash,
+    "Host": _PLAIN_HOST,
+    "URL": _PLAIN_URL,
+}

@@ -581,3 +581,87 @@ def test_values_that_cannot_be_joined(values: list[Any]) -> None:
 def test_join(values: list[str], expected: str) -> None:
     """Values are joined by a colon between spaces."""
     assert summaries.join_summary(values, "summary") == expected
+
+
+# At a glance
+
+#: What each glance stands for, and a way to write what it may take, and much that it may not.
+GLANCED: dict[str, tuple[Callable[[Any, str], str], st.SearchStrategy[str]]] = {
+    "Address": (summaries.address, st.text("0123456789.: \0", max_size=15)),
+    "EmailAddress": (
+        summaries.email_address,
+        st.from_regex(r"[A-Za-z0-9._+ @-]{1,70}@([a-z0-9._-]{1,40}\.){1,7}[a-z0-9A-Z]{1,40}\n?"),
+    ),
+    "File": (summaries.file_summary, st.text("0aF :", min_size=30, max_size=66)),
+    "Host": (
+        summaries.host,
+        st.from_regex(r"([A-Za-z0-9_-]{1,64}\.){0,8}[A-Za-z0-9-]{1,64}\.?\n?"),
+    ),
+    "URL": (
+        summaries.url,
+        st.from_regex(r"[a-z]{1,9}:/?/([a-zA-Z0-9_-]{1,40}[.@]?){1,8}(:[0-9]{0,6})?([/?#@\\].*)?"),
+    ),
+}
+
+
+def thoroughly(convert: Callable[[Any, str], str], value: str) -> str:
+    """Give what a summary is brought into, without a glance at it."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("_PLAIN_EMAIL_ADDRESS", "_PLAIN_HOST", "_PLAIN_URL"):
+            patched.setattr(summaries, name, lambda _: None)
+        return convert(value, "aField")
+
+
+@given(st.sampled_from(list(GLANCED)), st.data())
+def test_what_is_seen_at_a_glance(kind: str, data: st.DataObject) -> None:
+    """What a glance takes, the thorough look takes too, and leaves as it is."""
+    convert, values = GLANCED[kind]
+    value = data.draw(values)
+    try:
+        taken = summaries.GLANCES[kind](value)
+    except (OSError, TypeError, ValueError):
+        return
+
+    if taken:
+        assert thoroughly(convert, value) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("Address", "123.124.125.126"),
+        ("EmailAddress", "some.one+news@mail.example.com"),
+        ("File", MD5),
+        ("File", SHA1.upper()),
+        ("File", SHA256),
+        ("Host", "www.bad-host.example.com"),
+        ("Host", "_dmarc.xn--mnchen-3ya.example"),
+        ("URL", "https://www.example.com"),
+        ("URL", "http://192.0.2.1:8080/a/B?c=d&e=%20#f"),
+    ],
+)
+def test_what_feeds_are_full_of_takes_a_glance(kind: str, value: str) -> None:
+    """What most summaries look like needs no closer look."""
+    assert summaries.GLANCES[kind](value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("Host", "192.0.2.1"),
+        ("Host", "example.123"),
+        ("Host", "www.Example.com"),
+        ("Host", "www.example.com\n"),
+        ("Host", ".".join(["a" * 63] * 5)),
+        ("URL", "hxxp://www.example.com"),
+        ("URL", "http://user:123@www.example.com/"),
+        ("URL", "http://www.example.com:99999/"),
+        ("URL", "http://www.example.com/a b"),
+        ("URL", "http://www.example.com/\n"),
+        ("EmailAddress", "a@b@example.com"),
+        ("EmailAddress", "a@192.0.2.1"),
+    ],
+)
+def test_what_takes_a_closer_look(kind: str, value: str) -> None:
+    """A glance leaves alone what is to be changed or refused."""
+    assert not summaries.GLANCES[kind](value)
