@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from aiotcbatch.batch import Batch
     from aiotcbatch.cli.display import Display, Steps
@@ -55,8 +55,7 @@ async def show(display: Display, path: str, *, clock: Callable[[], float] = time
     Raises:
         JournalDamagedError: When it is not as it was written; how to save the rest is shown.
     """
-    with _way_out_of_damage(display, path):
-        found = await Journal.look(path)
+    found = await Journal.look(path)
     display.facts(f"The journal {path}", _facts(found))
     if found.jobs:
         columns = ("Job", "Phase", "For", "Records", "Tried", "Last failure")
@@ -172,28 +171,27 @@ async def resume(display: Display, asked: Resumption, ending: Ending | None = No
 
 async def _resume(display: Display, asked: Resumption, ending: Ending) -> int:
     statuses: list[BatchStatus] = []
-    with _way_out_of_damage(display, asked.path):
-        found = await Journal.look(asked.path)
-        settings = {name: value for name, value in found.settings.items() if name != "owner"}
-        async with Client.from_env() as client:
-            batch = client.batch(
-                asked.owner or found.owner,
-                **settings,
-                journal=asked.path,
-                journal_moved_from=asked.journal_moved_from,
-                dead_letters=asked.dead_letters,
-            )
-            await batch.__aenter__()
-            try:
-                with display.steps() as steps, ending.by(batch.stop):
-                    await _send(batch, asked, display, steps, statuses, total=_total(found))
-            finally:
-                show_left(display, batch)
-                await batch.aclose()
-                # Told by the journal once: so it is shown, whatever has ended this.
-                if statuses and not asked.as_json:
-                    report(display, statuses, shown_errors=asked.shown_errors)
-                await show_rest(display, asked.path)
+    found = await Journal.look(asked.path)
+    settings = {name: value for name, value in found.settings.items() if name != "owner"}
+    async with Client.from_env() as client:
+        batch = client.batch(
+            asked.owner or found.owner,
+            **settings,
+            journal=asked.path,
+            journal_moved_from=asked.journal_moved_from,
+            dead_letters=asked.dead_letters,
+        )
+        await batch.__aenter__()
+        try:
+            with display.steps() as steps, ending.by(batch.stop):
+                await _send(batch, asked, display, steps, statuses, total=_total(found))
+        finally:
+            show_left(display, batch)
+            await batch.aclose()
+            # Told by the journal once: so it is shown, whatever has ended this.
+            if statuses and not asked.as_json:
+                report(display, statuses, shown_errors=asked.shown_errors)
+            await show_rest(display, asked.path)
     if not statuses:
         display.remark("There was nothing left to do.")
     return 0 if all(status.ok for status in statuses) else SOME_FAILED
@@ -250,6 +248,7 @@ async def write_out(display: Display, path: str, out: str) -> int:
 
     Raises:
         ConfigurationError: When there is no journal, or the file is the journal itself.
+        JournalDamagedError: When nothing of the journal can be read.
         OSError: When the file cannot be written.
     """
     if out != STDOUT and await _is_same(out, path):
@@ -257,6 +256,8 @@ async def write_out(display: Display, path: str, out: str) -> int:
     try:
         await anyio.to_thread.run_sync(_write, path, out)
     except JournalDamagedError as error:
+        if not error.record_count:
+            raise
         command = f"aiotcbatch journal salvage {shlex.quote(path)}"
         display.remark(
             f"The journal is damaged ({'; '.join(error.faults)}): what cannot be read is left"
@@ -316,13 +317,3 @@ async def salvage(display: Display, path: str, owner: str | None) -> int:
     ]
     display.facts(f"Saved into {saved.path}", facts)
     return 0
-
-
-@contextmanager
-def _way_out_of_damage(display: Display, path: str) -> Iterator[None]:
-    try:
-        yield
-    except JournalDamagedError:
-        command = f"aiotcbatch journal salvage {shlex.quote(path)}"
-        display.remark(f"`{command}` saves what can be read, and keeps the damaged journal.")
-        raise

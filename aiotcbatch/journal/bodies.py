@@ -6,6 +6,7 @@ import sqlite3
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from anyio import CapacityLimiter, to_thread
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Extent", "JournalSlice", "Readers", "connect_reader"]
+__all__ = ["Extent", "JournalSlice", "Readers", "connect_reader", "way_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,8 @@ class Readers:
                     whole and block_crc(number, data) != extent.crcs[at]
                 ):
                     raise JournalDamagedError(
-                        f"block {number} of the journal {self._path} is not as it was written;"
-                        " Journal.salvage() saves the rest",
+                        f"block {number} of the journal {self._path} is not as it was written:"
+                        f" {way_out(self._path)}",
                         path=str(self._path),
                         faults=(f"block {number} is damaged",),
                     )
@@ -132,6 +133,12 @@ class Readers:
             self._free.append(db)
             if self._closed:
                 self.close()
+
+
+def way_out(path: Path) -> str:
+    """Say what can be done about damage."""
+    command = f"aiotcbatch journal salvage {quote(str(path))}"
+    return f"`{command}` saves what can be read, and keeps the damaged journal"
 
 
 def connect_reader(path: Path, *, at_rest: bool = False) -> Connection:

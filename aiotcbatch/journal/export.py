@@ -5,17 +5,13 @@ from __future__ import annotations
 import base64
 from bisect import bisect_right
 from collections import defaultdict
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from aiotcbatch.collecting.origins import Origin
-from aiotcbatch.errors import ConfigurationError
-from aiotcbatch.journal.bodies import Extent, JournalSlice, Readers, connect_reader
-from aiotcbatch.journal.lock import noted_commits
-from aiotcbatch.journal.opening import damage, examined, explained, told_settings
+from aiotcbatch.journal.bodies import Extent, JournalSlice, Readers
+from aiotcbatch.journal.opening import damage, looked_into, told_settings
 from aiotcbatch.journal.records import sources_of
 from aiotcbatch.journal.schema import FileRow, JobRow, MetaRow, place_of, unpack_runs
 from aiotcbatch.journal.survey import DAMAGED, SPENT, Survey, SurveyedSegment
@@ -49,20 +45,12 @@ def export(path: str | os.PathLike[str]) -> Iterator[bytes]:
         a content that is not in the journal, and ``error`` if its upload failed.
 
     Raises:
-        ConfigurationError: When there is no journal.
+        ConfigurationError: When there is no journal, but something else or nothing.
         JournalDamagedError: After the last line that can be given, when the journal is not as it
             was written, so that some may be missing.
         JournalError: When it cannot be read.
     """
-    resolved = Path(path).resolve()
-    if not resolved.is_file():
-        raise ConfigurationError("journal", str(path), "a journal that exists")
-    noted = noted_commits(resolved)  # before it is read, since somebody may add to both
-    with explained(resolved), closing(connect_reader(resolved)) as db:
-        db.execute("BEGIN")  # so that all of it is of one moment
-        found = examined(db, noted)
-        if found.meta is None and not found.segments:
-            raise ConfigurationError("journal", str(path), "a journal that can be read")
+    with looked_into(path) as (resolved, db, found):
         lines = _Lines(found, Readers(resolved, db))
         for segment in found.segments.values():
             yield from lines.of(segment)

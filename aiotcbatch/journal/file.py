@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aiotcbatch.errors import (
     ClosedError,
-    ConfigurationError,
     JournalDamagedError,
     JournalError,
 )
-from aiotcbatch.journal.bodies import Readers, connect_reader
+from aiotcbatch.journal.bodies import Readers, way_out
 from aiotcbatch.journal.ledger import Ledger
-from aiotcbatch.journal.lock import FileLock, noted_commits
+from aiotcbatch.journal.lock import FileLock
 from aiotcbatch.journal.opening import (
     Opener,
     beside,
     connect,
     damage,
-    examined,
     explained,
     kept_settings,
+    looked_into,
     prepare,
     read_meta,
-    refuse_text,
     told_settings,
 )
 from aiotcbatch.journal.restoring import restored
@@ -220,6 +218,7 @@ class JournalFile:
             self._broken = f"{said}; open it again to go on from what is on the disk"
             said = self._broken
         elif code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            said = f"{said}: {way_out(self.path)}"
             return JournalDamagedError(said, path=str(self.path), faults=(str(error),))
         explanation = JournalError(said, path=str(self.path))
         explanation.__cause__ = error
@@ -277,17 +276,9 @@ def look_at(name: str | os.PathLike[str]) -> Restored:
 
     Raises:
         JournalDamagedError: When it is not as it was written.
-        ConfigurationError: When there is no journal, but some text or nothing.
+        ConfigurationError: When there is no journal, but something else or nothing.
     """
-    path = Path(name).resolve()
-    if not path.is_file():
-        raise ConfigurationError("journal", str(path), "a journal that exists")
-    noted = noted_commits(path)  # before it is read, since somebody may add to both
-    with explained(path):
-        refuse_text(path, noted)
-    with explained(path), closing(connect_reader(path)) as db:
-        db.execute("BEGIN")
-        found = examined(db, noted)
+    with looked_into(name) as (path, _, found):
         if found.meta is None or found.faults:
             raise damage(path, found)
         readers = Readers(path)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from aiotcbatch.errors import ConfigurationError, JournalDamagedError, JournalError
-from aiotcbatch.journal.bodies import connect_reader
+from aiotcbatch.journal.bodies import connect_reader, way_out
+from aiotcbatch.journal.lock import noted_commits
 from aiotcbatch.journal.schema import (
     APPLICATION_ID,
     META,
     SCHEMA,
+    TABLES,
     UNREADABLE,
     VERSION,
     Connection,
@@ -39,10 +40,11 @@ __all__ = [
     "explained",
     "has_log",
     "kept_settings",
+    "looked_into",
     "make",
     "prepare",
     "read_meta",
-    "refuse_text",
+    "refuse_other",
     "told_settings",
 ]
 
@@ -54,9 +56,11 @@ _LOG_PAGES = 4096
 #: A log that grew larger in one transaction is cut to this.
 _LOG_BYTES = 64 * 1024 * 1024
 _FAULTS_TOLD = 3
+_TABLE_NAMES = {table.name for table in TABLES}
 #: How long the header of a database is. Many of its bytes are zero, in whatever version.
 #: Source: SQLite, "Database File Format".
 _HEADER_BYTES = 100
+_EMPTY = "the file is empty; if there never was anything in it, delete it"
 #: Jobs that are named at most.
 _JOBS_TOLD = 5
 #: Beside the settings, under this name, is the URL of the instance.
@@ -93,14 +97,14 @@ def prepare(path: Path, noted: int | None, opener: Opener) -> None:
         ConfigurationError: When it cannot be used for this owner, action or instance, or is no
             journal.
     """
-    refuse_text(path, noted)
+    refuse_other(path, noted)
     if not _is_there(path, noted):
         if opener.owner is None:
             raise ConfigurationError("journal", str(path), "a journal that exists")
         make(path, opener.owner, kept_settings(opener.settings, opener.instance))
         return
     with closing(connect_locked(path)) as db:
-        meta = _checked_meta(db, path, noted)
+        meta = _checked_meta(db, path)
         if meta is not None:
             _check_use(path, meta, opener.owner)
         found = examined(db, noted)
@@ -122,28 +126,76 @@ def told_settings(meta: MetaRow) -> tuple[dict[str, Any], str | None]:
     return settings, settings.pop(_INSTANCE, None)
 
 
-def refuse_text(path: Path, noted: int | None) -> None:
+def refuse_other(path: Path, noted: int | None) -> None:
     """
     Refuse a file that never was a journal, so that nobody is told to salvage it.
 
-    That is certain only of text: a journal whose beginning is torn, cut or rotted has zeros in
-    it, or is too short to tell.
+    That is certain of text, since a journal whose beginning is torn, cut or rotted has zeros in
+    it or is too short to tell; and of another program's database, which has other tables.
 
     Args:
         path: The file; nothing is said if it is not there.
         noted: As for `prepare`; there was a journal where something was noted.
 
     Raises:
-        ConfigurationError: When it is some text.
+        ConfigurationError: When it is something else.
     """
-    if noted or not path.is_file() or has_log(path):
-        return
-    with path.open("rb") as file:
-        begin = file.read(_HEADER_BYTES)
-    if len(begin) == _HEADER_BYTES and 0 not in begin:
+    if not noted and path.is_file() and (_is_text(path) or _is_other_database(path, noted)):
         raise ConfigurationError(
             "journal", str(path), "a journal, which this file never was, or a new file"
         )
+
+
+def _is_text(path: Path) -> bool:
+    if has_log(path):
+        return False
+    with path.open("rb") as file:
+        begin = file.read(_HEADER_BYTES)
+    return len(begin) == _HEADER_BYTES and 0 not in begin
+
+
+def _is_other_database(path: Path, noted: int | None) -> bool:
+    """Whether it can be read, and has neither the mark of a journal nor its tables."""
+    if not path.stat().st_size:
+        return False
+    with closing(connect_locked(path)) as db, suppress(*UNREADABLE):
+        names = _table_names(db)
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        begun = noted is not None and not names  # by who died before the first commit
+        return application != APPLICATION_ID and not names >= _TABLE_NAMES and not begun
+    return False
+
+
+@contextmanager
+def looked_into(name: str | os.PathLike[str]) -> Iterator[tuple[Path, Connection, Survey]]:
+    """
+    Read a journal while somebody may be at work on it.
+
+    Args:
+        name: The path of the file.
+
+    Yields:
+        Where it is, a connection that sees it as it was at one moment, and what is in it.
+
+    Raises:
+        ConfigurationError: When there is none, but something else or nothing.
+        JournalDamagedError: When nothing of it can be read.
+        JournalError: When the disk does not let it be read.
+    """
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise ConfigurationError("journal", str(path), "a journal that exists")
+    noted = noted_commits(path)  # before it is read, since somebody may add to both
+    with explained(path):
+        refuse_other(path, noted)
+        if not path.stat().st_size and not has_log(path):
+            raise _lost(path, _EMPTY)
+        with closing(connect_reader(path)) as db:
+            db.execute("BEGIN")
+            found = examined(db, noted)
+            if found.meta is None and not found.segments:
+                raise damage(path, found)
+            yield path, db, found
 
 
 def examined(db: Connection, noted: int | None) -> Survey:
@@ -171,7 +223,7 @@ def _is_there(path: Path, noted: int | None) -> bool:
     if not size and (noted or (size is None and has_log(path))):
         raise _lost(path, "the file is gone" if size is None else "the file is empty")
     if size == 0 and noted is None:
-        raise _lost(path, "the file is empty; if there never was anything in it, delete it")
+        raise _lost(path, _EMPTY)
     if size and noted == 0:
         # Its maker died before the first commit, or it has nothing to do with journals.
         with closing(connect_locked(path)) as db, _damaging(path):
@@ -179,15 +231,12 @@ def _is_there(path: Path, noted: int | None) -> bool:
     return bool(size)
 
 
-def _checked_meta(db: Connection, path: Path, noted: int | None) -> MetaRow | None:
+def _checked_meta(db: Connection, path: Path) -> MetaRow | None:
     """Read what the journal is, None if that is damaged."""
     with _damaging(path):
         names = _table_names(db)
-        (application,) = db.execute("PRAGMA application_id").fetchone()
     if META.name not in names:
-        if application == APPLICATION_ID or noted:
-            raise _lost(path, "its tables are gone")
-        raise ConfigurationError("journal", str(path), "a journal, or a file that does not exist")
+        raise _lost(path, "its tables are gone")
     return read_meta(db)
 
 
@@ -326,15 +375,19 @@ def has_log(path: Path) -> bool:
 def damage(path: Path, found: Survey) -> JournalDamagedError:
     """Say what is damaged, and what can be done about it."""
     faults = found.faults
-    doubt = ""
-    if found.meta is None and not found.segments and path.is_file() and path.stat().st_size:
-        doubt = " Nothing of a journal is found in it: look whether it ever was one."
     more = f"; and {len(faults) - _FAULTS_TOLD} more" if len(faults) > _FAULTS_TOLD else ""
+    if found.meta is None and not found.segments:
+        rest = (
+            "nothing of a journal is found there; look whether it ever was one, and for a new one"
+            f" name another file, or move away all that is named {path.name} or {path.name}-..."
+        )
+    else:
+        rest = (
+            f"{found.record_count} entities, {len(found.jobs)} jobs and {len(found.files)} files"
+            f" can be read. {way_out(path)}"
+        )
     return JournalDamagedError(
-        f"the journal {path} is damaged ({'; '.join(faults[:_FAULTS_TOLD])}{more}):"
-        f" {found.record_count} entities, {len(found.jobs)} jobs and {len(found.files)} files can"
-        f" be read.{doubt} `aiotcbatch journal salvage {quote(str(path))}` puts these into a new"
-        f" journal in its place, and keeps the damaged one as {path}.damaged",
+        f"the journal {path} is damaged ({'; '.join(faults[:_FAULTS_TOLD])}{more}): {rest}",
         path=str(path),
         faults=tuple(faults),
         record_count=found.record_count,

@@ -22,7 +22,7 @@ from aiotcbatch.journal.opening import (
     explained,
     has_log,
     make,
-    refuse_text,
+    refuse_other,
 )
 from aiotcbatch.journal.records import Run, Segment, sources_of
 from aiotcbatch.journal.schema import (
@@ -101,7 +101,7 @@ def salvage(
     with explained(path):
         noted = lock.acquire()
         try:
-            refuse_text(path, noted)
+            refuse_other(path, noted)
             new = beside(path, "-salvage")
             with closing(connect_locked(path)) as source:
                 found = survey(source, deep=True)

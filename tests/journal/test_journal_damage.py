@@ -340,8 +340,57 @@ async def test_a_text_is_no_journal(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="a journal, which this file never was"):
             await use
 
+    with pytest.raises(ConfigurationError, match="a journal, which this file never was"):
+        await asyncio.to_thread(list, export(path))
     assert path.read_bytes() == text
     assert file_names(tmp_path) == ["feed.jsonl"]
+
+
+@pytest.mark.parametrize("made", ["PRAGMA user_version = 1", "CREATE TABLE meta (name, value)"])
+@pytest.mark.parametrize("log", [False, True])
+async def test_the_database_of_somebody_else_is_no_journal(
+    tmp_path: Path, made: str, *, log: bool
+) -> None:
+    """It is not called damaged, though it may have a table that is named like a journal's."""
+    path = tmp_path / "cookies.sqlite"
+    mode = "WAL" if log else "DELETE"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"PRAGMA journal_mode = {mode}")
+        db.execute(made)
+        assert len(file_names(tmp_path)) == (3 if log else 1)
+        for use in (
+            Journal.open(path, owner=OWNER),
+            Journal.look(path),
+            Journal.salvage(path, owner=OWNER),
+        ):
+            with pytest.raises(ConfigurationError, match="a journal, which this file never was"):
+                await use
+        with pytest.raises(ConfigurationError, match="a journal, which this file never was"):
+            await asyncio.to_thread(list, export(path))
+
+    assert file_names(tmp_path) == ["cookies.sqlite"]
+
+
+async def test_a_journal_without_its_mark_is_still_one(tmp_path: Path) -> None:
+    """What has the tables of a journal is one that is damaged, and can be salvaged."""
+    path = tmp_path / "journal.db"
+    await _with_block_damaged(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA application_id = 1")
+
+    with pytest.raises(JournalDamagedError):
+        await Journal.look(path)
+    assert (await Journal.salvage(path)).record_count == 8
+
+
+async def test_an_empty_file_is_told_as_such(tmp_path: Path) -> None:
+    """Whoever looks is told what who opens it is told."""
+    path = tmp_path / "journal.db"
+    path.touch()
+
+    for use in (Journal.open(path, owner=OWNER), Journal.look(path)):
+        with pytest.raises(JournalDamagedError, match="if there never was anything in it, delete"):
+            await use
 
 
 def test_a_text_in_the_place_of_a_journal(tmp_path: Path) -> None:

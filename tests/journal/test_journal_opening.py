@@ -89,7 +89,7 @@ def test_a_database_of_somebody_else_is_refused(path: Path) -> None:
         db.execute("CREATE TABLE theirs (a)")
     before = path.read_bytes()
 
-    with pytest.raises(ConfigurationError, match="a journal, or a file that does not exist"):
+    with pytest.raises(ConfigurationError, match="a journal, which this file never was"):
         asyncio.run(Journal.open(path, owner=OWNER))
 
     assert path.read_bytes() == before
