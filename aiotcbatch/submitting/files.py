@@ -120,14 +120,19 @@ class _Uploads:
         self._results: dict[int, UploadResult] = {}
 
     async def run(self, concurrency: int) -> list[UploadResult]:
-        """Upload everything; raise what a worker raises as it is, not in a group."""
+        """
+        Upload everything; raise what a worker raises as it is, not in a group.
+
+        But not what ends the process, such as Ctrl-C: out of its group it would break the loop off
+        once more where that is being closed, and the worker threads would never be told to end.
+        """
         first = list(islice(self._items, concurrency))
-        failure: BaseException | None = None
+        failure: Exception | None = None
         try:
             async with anyio.create_task_group() as workers:
                 for taken in first:
                     workers.start_soon(self._work, *taken)
-        except BaseExceptionGroup as group:
+        except ExceptionGroup as group:
             failure = group.exceptions[0]
         if failure is not None:
             raise failure

@@ -10,6 +10,7 @@ import gzip
 import io
 import os
 import pathlib
+import signal
 import tempfile
 import threading
 
@@ -555,3 +556,40 @@ def test_the_process_goes_on_and_ends():
         "waits what gives the content has raised SystemExit(7)",
     ]
     assert done.returncode == 0
+
+
+_INTERRUPTED = """
+import asyncio, sys
+from aiotcbatch import Client
+from aiotcbatch.sandbox import Sandbox
+
+async def wait(xid):
+    await asyncio.sleep(0)
+    raise KeyboardInterrupt
+
+async def iterate():
+    yield b"first"
+    raise KeyboardInterrupt
+
+async def main(url, auth):
+    try:
+        async with Client(url, auth) as client, getattr(client, sys.argv[1])("MyOrg") as builder:
+            builder.document("d", "d.txt", wait if sys.argv[2] == "wait" else iterate(), xid="d")
+            await (builder.drain() if sys.argv[1] == "stream" else builder.submit())
+    finally:
+        print("cleaned up")
+
+with Sandbox(owners=["MyOrg"]).in_thread() as sandbox:
+    asyncio.run(main(sandbox.api_url, sandbox.auth))
+"""
+
+
+@pytest.mark.parametrize("builder", ["batch", "stream"])
+@pytest.mark.parametrize("content", ["wait", "iterate"])
+def test_ctrl_c_in_a_coroutine_ends_the_process(builder, content):
+    """It ends as by Ctrl-C anywhere else, after its clean-up, and waits for no thread."""
+    done = run("-c", _INTERRUPTED, builder, content)
+
+    assert done.stdout == "cleaned up\n"
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+    assert done.returncode == -signal.SIGINT
