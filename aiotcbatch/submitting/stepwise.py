@@ -285,13 +285,14 @@ class StepByStep(TypedBuilder, Configurable):
 
         Raises:
             RequestRefusedError: When the job has not completed.
+            NotFoundError: When the server does not know it.
             AiotcbatchError: When the server cannot be asked.
         """
         job = self._backlog.find(checked_whole("batch_id", batch_id, 1))
         halt = self._halt(halt_on_error).poll
         try:
             if job is None or not job.status.completed:
-                found = await self._steps.api.errors(batch_id)
+                found = await self._errors_of(batch_id)
             else:
                 found = await self._steps.errors(batch_id, job.status, self._nap) or []
         except AiotcbatchError:
@@ -303,6 +304,17 @@ class StepByStep(TypedBuilder, Configurable):
                 found = await tied(found, job.chunk)
             job.status["errors"] = found
         return found
+
+    async def _errors_of(self, batch_id: int) -> list[BatchError]:
+        """Fetch the errors of a job of which nothing is known here."""
+        found = await self._steps.api.errors(batch_id)
+        if found:
+            return found
+        # That there are none, yet or at all, is answered like that there is no such job.
+        status = await self._steps.api.status(batch_id)
+        if not (status.error_count or status.error_association_count):
+            return []
+        return await self._steps.errors(batch_id, status, self._nap) or []
 
     async def submit_files(self, halt_on_error: bool | None = None) -> list[UploadResult]:
         """

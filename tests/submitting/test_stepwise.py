@@ -26,9 +26,7 @@ from aiotcbatch.errors import (
     RequestRefusedError,
     UsageError,
 )
-from aiotcbatch.sandbox import (
-    StuckJob,
-)
+from aiotcbatch.sandbox import Status, StuckJob
 from aiotcbatch.submitting.backlog import REMEMBERED
 
 
@@ -328,7 +326,7 @@ class TestErrors:
             assert [error.xid for error in await batch.errors(batch_id)] == ["bad"]
 
     async def test_of_a_job_that_was_not_polled(self, place: Place) -> None:
-        """Both lists are asked then, since no count says that there is nothing."""
+        """Both lists are asked then, and whether there is such a job, since no count is known."""
         batch = place.batch()
         fill(batch, 1)
         batch_id = await batch.submit_job()
@@ -337,7 +335,24 @@ class TestErrors:
         await place.sandbox.idle()
 
         assert await batch.errors(batch_id) == []
-        assert place.wire.asked[-2:] == [RESULTS, ERRORS]
+        assert place.wire.asked[-3:] == [RESULTS, ERRORS, STATUS]
+
+    async def test_of_a_job_that_is_not_there(self, place: Place) -> None:
+        """It is not told as one without errors, though the server answers the same."""
+        with pytest.raises(NotFoundError):
+            await place.batch().errors(99)
+
+        assert await place.batch().errors(99, halt_on_error=False) == []
+
+    async def test_of_another_batch_that_come_late(self, place: Place) -> None:
+        """They are waited for where the status counts them."""
+        batch = place.batch(validate=False)
+        batch.address("bad")
+        await batch.submit(errors=False)
+        for endpoint in ("results", "errors"):
+            place.sandbox.faults.add(endpoint, Status(404), times=2)
+
+        assert len(await place.batch().errors(1)) == 1
 
     async def test_a_long_life(self, place: Place) -> None:
         """Jobs without files are forgotten after a while: their documents do not pile up."""
