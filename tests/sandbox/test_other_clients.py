@@ -49,7 +49,7 @@ def test_every_command_prints_what_is_shown(tmp_path):
                 shown += 1
                 assert printed.strip() == text.strip()
 
-    assert shown == sum(language == "sh" for language, _ in blocks) == 10
+    assert shown == sum(language == "sh" for language, _ in blocks) == 13
 
 
 def test_every_table_is_told_of():
