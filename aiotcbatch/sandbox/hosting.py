@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import anyio
@@ -10,7 +11,7 @@ import anyio.to_thread
 from aiohttp import web
 from anyio.abc import SocketAttribute
 
-from aiotcbatch.errors import ClosedError
+from aiotcbatch.errors import ClosedError, ConfigurationError
 from aiotcbatch.sandbox.face import app
 from aiotcbatch.sandbox.store import jobs
 
@@ -116,11 +117,22 @@ class Host:
         except BaseException as error:
             if started.done():
                 raise
-            started.set_exception(error)
+            started.set_exception(self._told(error))
         finally:
             self.listening = False
             with anyio.CancelScope(shield=True):
                 await self._close(runner)
+
+    def _told(self, error: BaseException) -> BaseException:
+        """Give the error with which to tell that it could not be started."""
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            (error,) = error.exceptions
+        if not isinstance(error, socket.gaierror):
+            return error
+        accepted = f"a name or address of this machine ({error.strerror})"
+        told = ConfigurationError("host", self.address[0], accepted, about="Sandbox")
+        told.__cause__ = error
+        return told
 
     async def _close(self, runner: web.AppRunner | None) -> None:
         if runner is not None:

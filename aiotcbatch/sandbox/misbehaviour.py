@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import orjson
 from aiohttp import web
 
 from aiotcbatch.checking import is_amount
@@ -330,12 +331,7 @@ class PoisonedJob:
         Returns:
             The text of the error, None if none of them is there.
         """
-        document = json.loads(body)
-        entities = [
-            (kind, place, entity.get("xid", ""))
-            for kind in ("group", "indicator")
-            for place, entity in enumerate(document.get(kind, ()))
-        ]
+        entities = _named_in(body)
         bad = next((entity for entity in entities if entity[2] in self.xids), None)
         if bad is None:
             return None
@@ -347,9 +343,32 @@ class PoisonedJob:
         return f"{said} Last known JSON path: '$.{where}': Last processed {where} '{xid}'."
 
 
+def _named_in(body: bytes) -> list[tuple[str, int, str]]:
+    """List the entities of a document that have an xid: section, index and xid."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:  # it will be told of as of any other job
+        return []
+    if isinstance(document, list):
+        wrapped = len(document) == 1 and isinstance(document[0], dict)
+        wrapped = wrapped and not document[0].keys().isdisjoint(_SECTIONS)
+        document = document[0] if wrapped else {"indicator": document}
+    if not isinstance(document, dict):
+        return []
+    found: list[tuple[str, int, str]] = []
+    for section in _SECTIONS:
+        elements = document.get(section)
+        for place, element in enumerate(elements if isinstance(elements, list) else ()):
+            xid = element.get("xid") if isinstance(element, dict) else None
+            if isinstance(xid, str):
+                found.append((section, place, xid))
+    return found
+
+
 #: What goes wrong with a job instead of a request.
 JobFault = StuckJob | FailedJob | PoisonedJob
 _HINTS = ("right", "wrong", "none")
+_SECTIONS = ("group", "indicator")
 
 
 def unauthorized(message: str = "Unauthorized") -> Status:

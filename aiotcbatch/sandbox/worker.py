@@ -234,7 +234,7 @@ class Worker:
 def _fail(connection: Connection, job: Job, code: str, reason: str) -> None:
     """Note an error about a job as a whole."""
     report = Report(job)
-    report.whole(code, reason, "$")
+    report.whole(code, reason, reason)
     jobs.add_errors(connection, job.id, report.taken())
     jobs.save(connection, job)
 

@@ -150,6 +150,46 @@ async def test_a_stuck_job(call):
     assert (await call("GET", f"/v2/batch/{stuck}")).batch["successCount"] == 1
 
 
+async def test_a_stuck_job_is_not_answered_at_once(call):
+    """There is no result to answer with, so its client gets a number to ask by."""
+    call.sandbox.faults.add("job", StuckJob(), times=1)
+    reply = await call.inline(GOOD)
+    job_id = reply.batch["id"]
+
+    assert (reply.status, reply.batch) == (202, {"id": job_id, "status": "Queued"})
+    assert (await call("GET", f"/v2/batch/{job_id}")).batch["status"] == "Running"
+    assert not call.sandbox.jobs[0].inline
+    assert call.sandbox.release_jobs() == 1
+    await call.sandbox.idle()
+    assert (await call("GET", f"/v2/batch/{job_id}")).batch["successCount"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "fails"),
+    [
+        (b"junk", False),
+        (b"\xff", False),
+        (b"null", False),
+        (b"[5]", False),
+        (b"[" * 5000, False),
+        (b'{"group": 5, "indicator": [5, {"xid": ["bad"]}]}', False),
+        (b'[{"type": "Host", "summary": "a.example", "xid": "good"}]', False),
+        (b'[{"type": "Host", "summary": "a.example", "xid": "bad"}]', True),
+        (b'[{"group": [{"xid": "bad"}]}]', True),
+        (b'{"group": [5], "indicator": [{"xid": "bad"}]}', True),
+    ],
+)
+async def test_a_poisoned_job_may_have_any_document(call, body, fails):
+    """What is no document at all is told of as without the fault, and the next job is done."""
+    call.sandbox.faults.add("job", PoisonedJob("bad"))
+    job_id, _ = await call.job(body)
+    _, other = await call.job(GOOD)
+    errors = await call.results(job_id)
+
+    assert any("'bad'" in error["errorMessage"] for error in errors) == fails
+    assert other["successCount"] == 1
+
+
 async def test_a_failed_job(call):
     """A failed job completes with an error about the whole document and stores nothing."""
     call.sandbox.faults.add("job", FailedJob(code="0x1002", reason="no"), times=1)
@@ -158,7 +198,7 @@ async def test_a_failed_job(call):
     (error,) = await call.results(job_id)
 
     assert (status["status"], status["successCount"], status["errorCount"]) == ("Completed", 0, 1)
-    assert (error["code"], error["errorReason"]) == ("0x1002", "no")
+    assert (error["code"], error["errorReason"], error["errorMessage"]) == ("0x1002", "no", "no")
     assert call.sandbox.entities() == []
     assert call.sandbox.jobs[0].state is State.COMPLETED
 

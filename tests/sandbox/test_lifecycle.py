@@ -263,10 +263,22 @@ def test_stuck_jobs_and_tokens_in_a_thread():
 def test_a_thread_ends_with_its_error():
     """A sandbox that cannot start in its thread raises where it was asked for."""
     with (
-        pytest.raises(OSError, match=r"256\.1\.1\.1|resol"),
+        pytest.raises(ConfigurationError, match=r"host is '256\.1\.1\.1'"),
         Sandbox(host="256.1.1.1").in_thread(),
     ):
         pass
+
+
+@pytest.mark.parametrize("record", [None, "tc.recording"])
+async def test_a_sandbox_that_cannot_listen_says_why(tmp_path, record):
+    """The error is that of the host or the port, also where it records."""
+    path = record and tmp_path / record
+    with pytest.raises(ConfigurationError, match=r"host is 'nowhere\.example'"):
+        await Sandbox(host="nowhere.example", record=path).__aenter__()
+    async with Sandbox() as sandbox:
+        port = int(sandbox.api_url.split(":")[2].split("/")[0])
+        with pytest.raises(OSError, match="in use"):
+            await Sandbox(port=port, record=path).__aenter__()
 
 
 def test_seeds():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import time
 from contextlib import asynccontextmanager
@@ -400,6 +401,18 @@ async def test_halves_of_surrogate_pairs_do_no_harm(call: Caller) -> None:
     page = await look(call, "/groups")
 
     assert "a\ufffdb" in page.text
+
+
+async def test_the_title_of_a_page_does_what_it_should(call: Caller) -> None:
+    """No character of a name turns the title around, ends it, or cannot be seen in it."""
+    name = "</title>\u202ea\x00b"
+    await call.job({"group": [group(name, "1")]})
+
+    page = (await call.session.get(call.sandbox.api_url.replace("/api", "/entities/1"))).text
+
+    title = re.search("<title>(.*)</title>", await page())
+    assert title is not None
+    assert title[1] == "&lt;/title&gt;U+202EaU+0000b · aiotcbatch sandbox"
 
 
 async def test_very_long_values_are_cut_in_lists(call: Caller) -> None:

@@ -360,6 +360,24 @@ async def test_fields_that_are_not_known_are_passed_over_and_told_of(filled):
     assert len((await filled("GET", f"/v3/groups?{many}")).headers["Warning"]) < 100
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "said"),
+    [
+        ("/v3/indicators", "hostName = 1", "hostname is not a known field here; those are active,"),
+        ("/v3/groups", 'hasTag(summary = "x")', "summary is not a known field here; those are id,"),
+        ("/v3/groups", "hasTag(hasGroup(id = 1))", "hasgroup is not a known field here"),
+        ("/v3/tags", "hasGroup(id = 1)", "hasgroup is not a known field here"),
+        ("/v3/tags", "rating = 1", "rating is not a known field here; those are id, name, owner,"),
+    ],
+)
+async def test_a_field_that_is_not_known_is_named(filled, path, query, said):
+    """So are those that are known where it stands."""
+    reply = await filled("GET", f"{path}?tql={quote_plus(query)}")
+
+    assert reply.status == 400
+    assert f"Invalid TQL: {said}" in reply.json["message"]
+
+
 async def test_techniques_are_tags(filled):
     """/v3/tags lists techniques with their ids, and those alone when asked."""
     everything = (await filled("GET", "/v3/tags?resultLimit=10000")).json["data"]

@@ -208,9 +208,7 @@ class Creator:
 
     def _over(self, position: int, limit: int) -> NoReturn:
         """Stop since there may not be so many indicators."""
-        self._report.whole(
-            "0x1008",
-            f"This batch would exceed the number of allowed indicators: {limit}",
-            f"$.indicator[{position}]",
-        )
+        reason = f"This batch would exceed the number of allowed indicators: {limit}"
+        message = f"{reason} JSON path: '$.indicator[{position}]'."
+        self._report.whole("0x1008", reason, message)
         raise StopError(position - self._first - 1)

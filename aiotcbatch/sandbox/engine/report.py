@@ -104,7 +104,7 @@ class Report:
             last = (self._last.section, self._last.position, self._last.xid)
         shown = f": Last processed {last[0]}[{last[1]}] '{last[2]}'" if last else ""
         message = f"{_CRITICAL} Last known JSON path: '{path}'{shown}."
-        self.whole(_SYNTAX, reason, path, message, last[2] if last else None)
+        self.whole(_SYNTAX, reason, message, last[2] if last else None)
 
     def malformed(self, section: str, position: int, reason: str, xid: str | None) -> None:
         """Note that an element has the wrong JSON shape, at which the server gives up."""
@@ -114,12 +114,9 @@ class Report:
             (section, position, xid) if xid else None,
         )
 
-    def whole(
-        self, code: str, reason: str, path: str, message: str = "", xid: str | None = None
-    ) -> None:
+    def whole(self, code: str, reason: str, message: str, xid: str | None = None) -> None:
         """Note an error about the document as a whole."""
         self.counts.critical += 1
-        message = message or f"{reason} JSON path: '{path}'."
         self._errors.append(JobError("", 0, code, "Error", reason, message, message, xid))
 
     def leave_out(self, number: int) -> None:

@@ -124,6 +124,10 @@ class BatchFace:
             self._instance.worker.enqueue(job.id)
             return answers.json(_envelope({"id": job.id, "status": "Queued"}), 202)
         await self._instance.worker.process(job.id)
+        if job.state is not State.COMPLETED:  # it is stuck, so there is no result to answer with
+            job.inline = False
+            await self._instance.store.database.run(jobs.save, job)
+            return answers.json(_envelope({"id": job.id, "status": "Queued"}), 202)
         state = _state(job, additional=_additional(request))
         del state["id"]
         if self._instance.settings.inline_errors:

@@ -77,6 +77,7 @@ class Renderer:
         self._templates.filters.update(
             shown=text.shown,
             clip=text.clip,
+            named=text.named,
             plain=text.plain,
             words=text.words,
             number=text.number,

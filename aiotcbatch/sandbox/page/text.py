@@ -8,7 +8,18 @@ from datetime import UTC, datetime
 import orjson
 from markupsafe import Markup, escape
 
-__all__ = ["ago", "clip", "duration", "moment", "number", "plain", "shown", "size", "words"]
+__all__ = [
+    "ago",
+    "clip",
+    "duration",
+    "moment",
+    "named",
+    "number",
+    "plain",
+    "shown",
+    "size",
+    "words",
+]
 
 #: Characters that are invisible or move their neighbours: controls, bidirectional marks, zero-width
 #: spaces, tags, halves of surrogate pairs, and code points that are no characters. Joiners stay:
@@ -47,6 +58,19 @@ def shown(text: object) -> Markup:
         at = match.end()
     parts.append(escape(value[at:]))
     return Markup("").join(Markup(part) for part in parts)  # noqa: S704  (each was escaped above)
+
+
+def named(text: object) -> str:
+    """
+    Return a text for a place where no tags can stand, such as the title of a page.
+
+    Args:
+        text: Anything that anybody may have sent.
+
+    Returns:
+        The text, in which odd characters stand by their number; it is not escaped.
+    """
+    return _ODD.sub(lambda match: f"U+{ord(match.group()):04X}", str(text))
 
 
 def clip(text: object, length: int) -> str:

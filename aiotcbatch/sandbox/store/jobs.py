@@ -168,9 +168,17 @@ def attach(
 def save(connection: Connection, job: Job) -> None:
     """Write down where a job is."""
     connection.execute(
-        "UPDATE job SET state = ?, started = ?, completed = ?, position = ?, counts = ?"
-        " WHERE id = ?",
-        (job.state, job.started, job.completed, job.position, job.counts.encoded(), job.id),
+        "UPDATE job SET state = ?, started = ?, completed = ?, inline = ?, position = ?,"
+        " counts = ? WHERE id = ?",
+        (
+            job.state,
+            job.started,
+            job.completed,
+            job.inline,
+            job.position,
+            job.counts.encoded(),
+            job.id,
+        ),
     )
 
 

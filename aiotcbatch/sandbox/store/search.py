@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiotcbatch.sandbox import tql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["accepts", "condition"]
 
@@ -72,6 +72,15 @@ _FLAGS = frozenset(
     }
 )
 _HASHES = frozenset({"md5", "sha1", "sha256", "filehash"})
+
+#: All that a group or an indicator can be asked for.
+_NAMES = frozenset(
+    {"tag", "securitylabel", "associatedgroup", "associatedindicator"}
+    | _COLUMNS.keys()
+    | _TIMES.keys()
+    | _FIELDS.keys()
+    | _HASHES
+)
 
 _ALIAS = re.compile(r"\b([eo])\.")
 
@@ -168,8 +177,9 @@ def _owned(node: tql.Node, columns: dict[str, str], values: list[tql.Value]) -> 
         return "(" + " OR ".join(_owned(part, columns, values) for part in node.parts) + ")"
     if isinstance(node, tql.Not):
         return f"NOT ifnull({_owned(node.part, columns, values)}, 0)"
-    if isinstance(node, tql.Has) or node.field not in columns:
-        raise tql.TqlError("This is not known in a nested query")
+    field = f"has{node.what}" if isinstance(node, tql.Has) else node.field
+    if isinstance(node, tql.Has) or field not in columns:
+        raise _unknown(field, columns)
     return _operator(columns[node.field], node, values)
 
 
@@ -193,7 +203,12 @@ def _comparison(node: tql.Comparison, values: list[tql.Value]) -> str:
     if field in {"associatedgroup", "associatedindicator"}:
         inner = _operator("a.other", node, values)
         return _exists(_NEIGHBOURS, inner)
-    raise tql.TqlError(f"{field[:80]} is not a known field")
+    raise _unknown(field, _NAMES)
+
+
+def _unknown(field: str, known: Iterable[str]) -> tql.TqlError:
+    names = ", ".join(sorted(known))
+    return tql.TqlError(f"{field[:80]} is not a known field here; those are {names}")
 
 
 def _exists(source: str, inner: str) -> str:
@@ -262,7 +277,7 @@ def accepts(item: dict[str, object], node: tql.Node) -> bool:
     if isinstance(node, tql.Not):
         return not accepts(item, node.part)
     if isinstance(node, tql.Has) or node.field not in item:
-        raise tql.TqlError("This field is not known here")
+        raise _unknown(f"has{node.what}" if isinstance(node, tql.Has) else node.field, item)
     return _holds(str(item[node.field]), node.operator, [str(value) for value in node.values])
 
 
