@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
@@ -34,7 +35,15 @@ from aiotcbatch.transport.retry import is_transient
 from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from os import PathLike
     from types import TracebackType
     from typing import Self
@@ -56,6 +65,8 @@ __all__ = ["Stream", "StreamOptions", "StreamStatistics"]
 UNREAD_JOBS = 16
 #: A job that failed is tried again after as many seconds as it was tried, and at most after these.
 LONGEST_PAUSE = 30.0
+#: Feeds are looked at no more often than after so many seconds.
+SHORTEST_WATCH = 0.01
 
 
 class StreamOptions(TypedDict, total=False):
@@ -130,7 +141,8 @@ class Stream(TypedBuilder, Retrying):
     Args:
         transport: Where to send.
         settings: How the server treats the jobs.
-        linger: Seconds after which what was drained is sent though the job is not full.
+        linger: Seconds after which what was drained is sent though the job is not full; and what
+            `extend` was given by an async iterable that waits for more.
         memory_limit: Bytes of encoded entities in memory at most, bodies in flight included.
         max_entities_per_job: Groups, indicators and associations in one job at most.
         max_bytes_per_job: Bytes of one job's document at most. A job takes no more than its share
@@ -223,6 +235,8 @@ class Stream(TypedBuilder, Retrying):
         #: When the first of what is not sent yet was drained.
         self._since: float | None = None
         self._due = False
+        #: How many `extend` with an async iterable there are.
+        self._feeds = 0
         self._ending = False
         self._sending: dict[Job, int] = {}
         self._again: deque[Job] = deque()
@@ -322,6 +336,38 @@ class Stream(TypedBuilder, Retrying):
         self._raise_failure()
         if refused is not None:
             raise refused
+
+    async def extend(
+        self,
+        items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        source: Callable[[int, Mapping[str, Any]], Any] | None = None,
+        on_refused: Callable[[Mapping[str, Any], ValidationError], None] | None = None,
+    ) -> int:
+        """
+        Add many groups, indicators and associations, as `Batch.extend` does.
+
+        Args:
+            items: The dicts. Those of an async iterable that waits for more are drained meanwhile,
+                so that each is sent within ``linger`` seconds after it came.
+            source: As `Batch.extend` has it.
+            on_refused: Likewise.
+
+        Returns:
+            How many were added.
+
+        Raises:
+            ConfigurationError: When ``on_refused`` is a coroutine function.
+            ValidationError: When one of them cannot be right.
+            AiotcbatchError: When a step failed, with ``halt_on_failure``.
+        """
+        is_feed = isinstance(items, AsyncIterable)
+        self._feeds += is_feed
+        self._pipeline.wake()
+        try:
+            return await super().extend(items, source=source, on_refused=on_refused)
+        finally:
+            self._feeds -= is_feed
 
     async def flush(self) -> None:
         """
@@ -447,7 +493,12 @@ class Stream(TypedBuilder, Retrying):
 
     async def _work(self, workers: TaskGroup) -> None:
         async with workers:
-            for task in (self._pipeline.run, self._watch_linger, partial(self._report, workers)):
+            for task in (
+                self._pipeline.run,
+                self._watch_linger,
+                self._watch_feeds,
+                partial(self._report, workers),
+            ):
                 workers.start_soon(self._guard, task)
 
     async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
@@ -510,6 +561,21 @@ class Stream(TypedBuilder, Retrying):
             if left > 0:
                 await self._clock.sleep(left)
             else:
+                self._due = True
+                self._pipeline.wake()
+
+    async def _watch_feeds(self) -> None:
+        """Drain and send what feeds have given, when they have given no more for a while."""
+        while True:
+            while not self._feeds:
+                await self._pipeline.changed()
+            term = self._indicators.term
+            await self._clock.sleep(max(self._linger / 2, SHORTEST_WATCH))
+            drained = self._indicators.term is not term  # as the feed goes on by itself, or another
+            waits = self._is_undrained or (self._since is None and self._buffered > 0)
+            if self._feeds and waits and not drained:
+                with suppress(ValidationError):  # what cannot be sent is raised where the feed ends
+                    await super().drain()
                 self._due = True
                 self._pipeline.wake()
 

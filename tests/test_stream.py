@@ -11,6 +11,7 @@ import pytest
 
 from aiotcbatch.auth import TokenAuth
 from aiotcbatch.client import Client
+from aiotcbatch.collecting.extending import DRAIN_ITEMS
 from aiotcbatch.errors import (
     ClosedError,
     ConfigurationError,
@@ -19,7 +20,7 @@ from aiotcbatch.errors import (
     UsageError,
     ValidationError,
 )
-from aiotcbatch.sandbox import storage_full
+from aiotcbatch.sandbox import ManualClock, storage_full
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import JobSettings
 from aiotcbatch.submitting.pipeline import Clock
@@ -199,6 +200,72 @@ class TestWhenItSends:
 
         assert stream.status.success_count == 2
         assert stream.status.success_association_count == 1
+
+
+class TestFeeds:
+    """What comes from an async iterable that waits for more."""
+
+    @pytest.mark.parametrize(
+        "item",
+        [
+            {"type": "Address", "summary": "1.2.3.4", "xid": "i"},
+            {"type": "Document", "name": "d", "xid": "d", "fileName": "d.txt"},
+            {"id_1": 5, "type_1": "Adversary", "id_2": 6, "type_2": "Address"},
+        ],
+    )
+    async def test_what_a_feed_has_given_does_not_wait_for_more(
+        self, sandbox: Sandbox, make: Callable[..., Stream], item: dict[str, Any]
+    ) -> None:
+        """It is sent within the time that it may linger, while the feed is still asked for more."""
+        time, ended, more = Time(held_from=2.5), anyio.Event(), anyio.Event()
+
+        async def feed() -> AsyncIterator[dict[str, Any]]:
+            yield item
+            await more.wait()
+
+        def on_job(status: BatchStatus) -> None:
+            ended.set()
+
+        async with (
+            make(clock=time.clock, linger=5.0, on_job=on_job) as stream,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(stream.extend, feed())
+            await time.waiting.wait()
+            assert time.now == 0.0
+            assert sandbox.jobs == []
+            time.held.set()
+            await ended.wait()
+            assert sizes(sandbox) == [1]
+            more.set()
+
+    async def test_a_feed_that_goes_on_is_left_alone(
+        self, sandbox: Sandbox, make: Callable[..., Stream]
+    ) -> None:
+        """What comes fast is drained by the feed itself, and lingers as all else."""
+        clock, given = ManualClock(), anyio.Event()
+
+        async def feed() -> AsyncIterator[dict[str, Any]]:
+            for number in range(DRAIN_ITEMS + 1):
+                yield {"type": "Host", "summary": f"h{number}.example", "xid": f"h{number}"}
+                if number == 0:
+                    await clock.sleeping()
+                    clock.advance(2.4)
+            given.set()
+            await anyio.sleep_forever()
+
+        with pytest.raises(ZeroDivisionError):
+            async with make(clock=Clock(now=clock.time, sleep=clock.sleep), linger=5.0) as stream:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(stream.extend, feed())
+                    await given.wait()
+                    clock.advance(0.2)
+                    await anyio.wait_all_tasks_blocked()
+                    tasks.cancel_scope.cancel()
+                assert stream.statistics().pending == DRAIN_ITEMS + 1
+                raise ZeroDivisionError
+
+        assert sandbox.jobs == []
 
 
 class TestHeldLinks:

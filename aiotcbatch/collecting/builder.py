@@ -141,6 +141,11 @@ class Builder:
         """File contents that wait for their group to be submitted."""
         return self._groups.file_count
 
+    @property
+    def _is_undrained(self) -> bool:
+        """Whether groups or indicators were added since the last ``drain()``."""
+        return self._groups.is_undrained or self._indicators.is_undrained
+
     def _know_types(self, indicator_types: Mapping[str, int | Sequence[str]] | None) -> None:
         """Take the indicator types that the instance has."""
         self._custom_types = indicator_types

@@ -113,6 +113,11 @@ class Shelf(ABC, Generic[E]):
     def __len__(self) -> int:
         return len(self.open) + len(self.draining) - self._drained + self.buffer.count
 
+    @property
+    def is_undrained(self) -> bool:
+        """Whether something was added since the last `drain`."""
+        return bool(self.open) or self.buffer.held_from is not None
+
     def find(self, xid: str) -> E | None:
         """The entity with this xid, opened again if it is encoded; None if there is none."""
         entity = self.open.get(xid)
