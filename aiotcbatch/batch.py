@@ -482,20 +482,19 @@ class Batch(StepByStep, Retrying):
 
     def _standing(self, partial: BatchStatus) -> str:
         done = sum(job.completed for job in partial.jobs)
-        counts = (
-            f"{partial.success_count:,} entities accepted, {partial.error_count:,} refused,"
-            f" {partial.unprocess_count:,} not processed"
+        return (
+            f"Until then {done} {'job' if done == 1 else 'jobs'} completed:"
+            f" {partial.success_count:,} entities accepted, {partial.error_count:,} refused,"
+            f" {partial.unprocess_count:,} not processed."
         )
-        said = [f"Until then {done} {'job' if done == 1 else 'jobs'} completed: {counts}."]
-        if self._pending:
-            said.append(f"Still in the batch: {self._pending}.")
-        return " ".join(said)
 
     def _way_on(self) -> str:
-        if not self.in_flight:
-            return "Call submit() again to go on."
-        ids = ", ".join(map(str, self.in_flight))
-        return f"Call submit() again to go on, also with what is on the server: job {ids}."
+        left = []
+        if self._pending:
+            left.append(f"Still in the batch: {self._pending}.")
+        if self.in_flight:
+            left.append(f"On the server: job {', '.join(map(str, self.in_flight))}.")
+        return " ".join([*left, "Call submit() again to go on."])
 
     def __repr__(self) -> str:
         opened = self._journal_path is None or self._resumed is not None

@@ -24,7 +24,7 @@ from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import JobSettings
 from aiotcbatch.transport.answers import unreadable
 from aiotcbatch.transport.http import Transport
-from aiotcbatch.transport.settings import Settings, checked_settings
+from aiotcbatch.transport.settings import Settings, checked_settings, parse_api_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,11 +114,8 @@ class Client:
             ConfigurationError: When a variable is missing or cannot be right; it is named.
         """
         variables = _variables(environ)
-        api_url = _variable(
-            variables, "TC_API_PATH", "the url of the API, such as https://host/api"
-        )
         return cls(
-            api_url,
+            _api_url(variables, merged(settings, options)),
             _credentials(variables),
             settings=settings,
             session=session,
@@ -336,6 +333,17 @@ def _variables(environ: Mapping[str, str] | None) -> Mapping[str, str]:
             # The value is not shown: it may be a secret of another type.
             raise ConfigurationError(name, type(value).__name__, "text", about="environment")
     return environ
+
+
+def _api_url(variables: Mapping[str, str], settings: Settings) -> str:
+    """Give the URL of the API, or name the variable in which it cannot be right."""
+    name = "TC_API_PATH"
+    api_url = _variable(variables, name, "the url of the API, such as https://host/api")
+    try:
+        parse_api_url(api_url, allow_plain_http=settings.allow_plain_http, name=name)
+    except ConfigurationError as error:
+        raise ConfigurationError(name, error.value, error.accepted, about="environment") from None
+    return api_url
 
 
 def _variable(environ: Mapping[str, str], name: str, accepted: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aiotcbatch.checking import checked_path
 from aiotcbatch.collecting.builder import Builder
 from aiotcbatch.collecting.extending import take_all
 from aiotcbatch.entities.contents import LostContent
+from aiotcbatch.entities.indicator import INDICATOR_CLASSES
+from aiotcbatch.entities.summaries import join_summary
 from aiotcbatch.errors import (
     AiotcbatchError,
     ConfigurationError,
@@ -132,9 +134,9 @@ class Retrying(Builder):
         if letter.kind == "association":
             self.add_association(letter.entity, source=letter.source)
         elif letter.kind == "indicator":
-            self.add_indicator(with_xid(letter.entity), source=letter.source)
+            self.add_indicator(with_xid(letter.entity, "summary"), source=letter.source)
         else:
-            data = with_xid(letter.entity)
+            data = with_xid(letter.entity, "name")
             content = self._content_of(letter, str(data.get("xid")))
             if content is not None:
                 data = data | {"fileContent": content}
@@ -192,12 +194,32 @@ def add_letter(builder: Retrying, letter: Letter) -> None:
     builder._add_letter(letter)  # noqa: SLF001
 
 
-def with_xid(data: dict[str, Any]) -> dict[str, Any]:
-    """Give a group or indicator without xid the one that is made of its type and name."""
-    name = data.get("summary", data.get("name"))
-    if data.get("xid") is None and isinstance(name, str):
-        return data | {"xid": unique_xid(str(data.get("type")), name)}
-    return data
+def with_xid(data: dict[str, Any], field: Literal["name", "summary"]) -> dict[str, Any]:
+    """
+    Give an entity without xid the one that is made of its type and name.
+
+    Args:
+        data: A group or an indicator, as in a document.
+        field: What it is named by. The summary of an indicator may be in parts, as ``md5``.
+
+    Raises:
+        ValidationError: When it has neither an xid nor a name.
+    """
+    if data.get("xid") is not None:
+        return data
+    name = data.get(field)
+    if name is None and field == "summary":
+        name = _joined(data)
+    if not isinstance(name, str) or not name:
+        raise ValidationError(field, name, "text; an entity without xid is known by it")
+    return data | {"xid": unique_xid(str(data.get("type")), name)}
+
+
+def _joined(data: dict[str, Any]) -> str | None:
+    cls = INDICATOR_CLASSES.get(str(data.get("type")))
+    names = () if cls is None else cls.VALUE_FIELDS
+    parts = [data[name] for name in names if data.get(name) is not None]
+    return join_summary(parts, "summary") if parts else None
 
 
 def _path_of(failed: str | PathLike[str] | None) -> str | PathLike[str]:

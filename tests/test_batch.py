@@ -354,8 +354,10 @@ class TestHalting:
         assert (partial.jobs[0].status, partial.jobs[0].ok) == ("Completed", True)
         note, advice = caught.value.__notes__
         assert "Until then 2 jobs completed: 2 entities accepted, 1 refused" in note
-        assert note.endswith(f"Still in the batch: {len(batch)} entities.")
-        assert (advice,) == caught.value.advice == ("Call submit() again to go on.",)
+        assert (advice,) == caught.value.advice
+        assert advice == (
+            f"Still in the batch: {len(batch)} entities. Call submit() again to go on."
+        )
         status = await batch.submit()
         assert status.success_count == 2
 
@@ -370,9 +372,11 @@ class TestHalting:
             await batch.submit()
 
         poll, note, advice = caught.value.__notes__
-        assert "Still in the batch: 1 file." in note
+        assert "Until then 0 jobs completed" in note
         assert caught.value.advice == (poll, advice)
-        assert advice.endswith("again to go on, also with what is on the server: job 1.")
+        assert advice == (
+            "Still in the batch: 1 file. On the server: job 1. Call submit() again to go on."
+        )
         assert len(batch) == 0
         place.sandbox.release_jobs()
         await place.sandbox.idle()
@@ -506,7 +510,7 @@ class TestFiles:
         place.wire.fail(FILE, ConnectionLostError("lost"), done=False)
         with pytest.raises(FileUploadError) as caught:
             await batch.submit()
-        assert "Still in the batch:" in caught.value.__notes__[0]
+        assert "Still in the batch:" in caught.value.advice[0]
         assert batch.file_len >= 1
         place.wire.asked.clear()
         await batch.submit()

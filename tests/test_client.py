@@ -244,6 +244,8 @@ async def test_from_env(monkeypatch, environ, auth):
     [
         ({}, "TC_API_PATH"),
         ({"TC_API_PATH": " "} | HMAC, "TC_API_PATH"),
+        ({"TC_API_PATH": "nonsense"} | HMAC, "TC_API_PATH"),
+        ({"TC_API_PATH": "http://tc.example/api"} | HMAC, "TC_API_PATH"),
         (PATH, "TC_TOKEN"),
         (PATH | {"TC_API_ACCESS_ID": "123"}, "TC_API_SECRET_KEY"),
         (PATH | {"TC_API_SECRET_KEY": SECRET}, "TC_API_ACCESS_ID"),

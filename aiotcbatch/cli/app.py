@@ -169,15 +169,25 @@ def sandbox_command(*, owners: tuple[str, ...], debug: bool, **sandbox: Any) -> 
     machine can reach it, unless --host says otherwise.
     """
     from aiotcbatch.cli.serve import make_sandbox, serve  # noqa: PLC0415 (as above)
+    from aiotcbatch.transport.settings import is_loopback  # noqa: PLC0415
 
     display = Display()
     made = partial(make_sandbox, owners, **sandbox)
-    launch(display, lambda: serve(display, made(), owners[0]), debug=debug)
+    elsewhere = not is_loopback(sandbox["host"])
+    launch(display, lambda: serve(display, made(), owners[0], elsewhere=elsewhere), debug=debug)
+
+
+_plain_http = click.option(
+    "--allow-plain-http",
+    is_flag=True,
+    help="Send the credentials in the clear to another machine, as to a sandbox there.",
+)
 
 
 @cli.command("owners", epilog=_ENVIRONMENT)
+@_plain_http
 @_debug
-def owners_command(*, debug: bool) -> NoReturn:
+def owners_command(*, allow_plain_http: bool, debug: bool) -> NoReturn:
     """
     List the owners that the credentials see.
 
@@ -186,13 +196,14 @@ def owners_command(*, debug: bool) -> NoReturn:
     from aiotcbatch.cli.owners import owners  # noqa: PLC0415 (a command loads what it needs)
 
     display = Display()
-    launch(display, lambda: owners(display), debug=debug)
+    launch(display, lambda: owners(display, allow_plain_http=allow_plain_http), debug=debug)
 
 
 @cli.command("get", epilog=_ENVIRONMENT)
 @click.argument("path")
+@_plain_http
 @_debug
-def get_command(*, path: str, debug: bool) -> NoReturn:
+def get_command(*, path: str, allow_plain_http: bool, debug: bool) -> NoReturn:
     """
     Look at something over the API: one signed GET.
 
@@ -202,7 +213,8 @@ def get_command(*, path: str, debug: bool) -> NoReturn:
     from aiotcbatch.cli.get import get  # noqa: PLC0415 (a command loads what it needs)
 
     display = Display()
-    launch(display, lambda: get(display, path), debug=debug)
+    plain = allow_plain_http
+    launch(display, lambda: get(display, path, allow_plain_http=plain), debug=debug)
 
 
 _WRITE_TYPES = ("Replace", "Append")
@@ -287,6 +299,7 @@ _moved_from = click.option(
 )
 @_moved_from
 @_grace
+@_plain_http
 @click.option("--json", "as_json", is_flag=True, help="Print each job's status as a line of JSON.")
 @_debug
 def submit_command(
@@ -299,6 +312,7 @@ def submit_command(
     journal: str | None,
     journal_moved_from: str | None,
     grace: float,
+    allow_plain_http: bool,
     debug: bool,
     **job: Any,
 ) -> NoReturn:
@@ -325,6 +339,7 @@ def submit_command(
         dead_letters=dead_letters,
         journal=journal,
         journal_moved_from=journal_moved_from,
+        allow_plain_http=allow_plain_http,
         job=job,
     )
     launch(display, lambda: submit(display, asked, ending), debug=debug, ending=ending)
@@ -343,7 +358,7 @@ def journal_group() -> None:
 _journal = click.argument("path", metavar="FILE")
 
 
-@journal_group.command("show")
+@journal_group.command("show", short_help="Show what is left to do.")
 @_journal
 @_debug
 def journal_show_command(*, path: str, debug: bool) -> NoReturn:
@@ -359,7 +374,7 @@ def journal_show_command(*, path: str, debug: bool) -> NoReturn:
     launch(display, lambda: show(display, path), debug=debug)
 
 
-@journal_group.command("resume", epilog=_ENVIRONMENT)
+@journal_group.command("resume", epilog=_ENVIRONMENT, short_help="Go on until everything is done.")
 @_journal
 @click.option("--owner", help="Refuse a journal of another owner.  [default: the journal's]")
 @click.option(
@@ -371,6 +386,7 @@ def journal_show_command(*, path: str, debug: bool) -> NoReturn:
 @_moved_from
 @_dead_letters
 @_grace
+@_plain_http
 @click.option("--json", "as_json", is_flag=True, help="Print each job's status as a line of JSON.")
 @_debug
 def journal_resume_command(*, grace: float, debug: bool, **asked: Any) -> NoReturn:
@@ -388,7 +404,7 @@ def journal_resume_command(*, grace: float, debug: bool, **asked: Any) -> NoRetu
     launch(display, lambda: resume(display, resumption, ending), debug=debug, ending=ending)
 
 
-@journal_group.command("export")
+@journal_group.command("export", short_help="Write what is left to do as lines of JSON.")
 @_journal
 @click.option("-o", "--output", metavar="OUT", default="-", help="Write here.  [default: stdout]")
 @_debug
@@ -406,7 +422,9 @@ def journal_export_command(*, path: str, output: str, debug: bool) -> NoReturn:
     launch(display, lambda: write_out(display, path, output), debug=debug)
 
 
-@journal_group.command("salvage")
+@journal_group.command(
+    "salvage", short_help="Put what can be read of a damaged one into a new one."
+)
 @_journal
 @click.option("--owner", help="Whom it is for, if FILE does not tell that any more.")
 @_debug

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -98,7 +97,7 @@ class Display:
             text: What happened and what to do.
             detail: A second line, if there is something to add.
         """
-        self.err.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+        self.err.print(Text.assemble(("error:", "bold red"), f" {text}"), soft_wrap=True)
         if detail:
             self.err.print(Text(detail), soft_wrap=True)
 
@@ -199,7 +198,11 @@ def _style(cell: str) -> str:
 
 
 def _amount(done: int, total: int | None, unit: str) -> str:
-    return f"{done:,} {unit}" if total is None else f"{done:,} of {total:,} {unit}"
+    if total is not None:
+        return f"{done:,} of {total:,} {unit}"
+    if done == 1:
+        unit = f"{unit.removesuffix('ies')}y" if unit.endswith("ies") else unit.removesuffix("s")
+    return f"{done:,} {unit}"
 
 
 class _Seconds(ProgressColumn):

@@ -136,6 +136,7 @@ class Resumption:
         as_json: Whether each job's status goes to stdout as a line of JSON.
         shown_errors: The most errors that are listed.
         dead_letters: A file to which what failed is appended; None for none.
+        allow_plain_http: Whether credentials may go in the clear to another machine.
     """
 
     path: str
@@ -145,6 +146,7 @@ class Resumption:
     as_json: bool = False
     shown_errors: int = 20
     dead_letters: str | None = None
+    allow_plain_http: bool = False
 
 
 async def resume(display: Display, asked: Resumption, ending: Ending | None = None) -> int:
@@ -173,7 +175,7 @@ async def _resume(display: Display, asked: Resumption, ending: Ending) -> int:
     statuses: list[BatchStatus] = []
     found = await Journal.look(asked.path)
     settings = {name: value for name, value in found.settings.items() if name != "owner"}
-    async with Client.from_env() as client:
+    async with Client.from_env(allow_plain_http=asked.allow_plain_http) as client:
         batch = client.batch(
             asked.owner or found.owner,
             **settings,

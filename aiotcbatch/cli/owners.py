@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 __all__ = ["owners"]
 
 
-async def owners(display: Display) -> int:
+async def owners(display: Display, *, allow_plain_http: bool = False) -> int:
     """
     List the owners that the credentials see.
 
     Args:
         display: Where to show them.
+        allow_plain_http: Whether credentials may go in the clear to another machine.
 
     Returns:
         The exit code.
     """
-    async with Client.from_env() as client:
+    async with Client.from_env(allow_plain_http=allow_plain_http) as client:
         found = await client.owners()
     rows = [(str(owner.id), owner.name, owner.type) for owner in found]
     display.table("Owners", ("Id", "Name", "Type"), rows, right=("Id",))

@@ -221,7 +221,7 @@ def _tell(display: Display, error: BaseException, *, debug: bool) -> int:
         if isinstance(leaf, _SignalledError):
             display.remark("Interrupted.")
             return _SIGNALLED + leaf.signum
-        if isinstance(leaf, BrokenPipeError):
+        if isinstance(leaf, BrokenPipeError | SystemExit):  # the second is what rich makes of it
             return SOME_FAILED
     code = 0
     for leaf in leaves:

@@ -59,7 +59,7 @@ def _setting(text: str) -> tuple[str, Any]:
     return name, known
 
 
-async def serve(display: Display, sandbox: Sandbox, owner: str) -> int:
+async def serve(display: Display, sandbox: Sandbox, owner: str, *, elsewhere: bool = False) -> int:
     """
     Run a sandbox until it is interrupted.
 
@@ -67,6 +67,7 @@ async def serve(display: Display, sandbox: Sandbox, owner: str) -> int:
         display: Where to show how to reach it.
         sandbox: The sandbox, not started yet.
         owner: The owner that is named in the lines to paste.
+        elsewhere: Whether other machines reach it.
 
     Returns:
         Never: only a signal ends it.
@@ -79,6 +80,11 @@ async def serve(display: Display, sandbox: Sandbox, owner: str) -> int:
         for line in environment(sandbox, owner):
             display.result(f"  {line}")
         display.result()
+        if elsewhere:
+            display.remark(
+                "From another machine, put the name of this one into the URL; as it is plain HTTP,"
+                " its commands need --allow-plain-http."
+            )
         display.remark("Ctrl-C ends it.")
         await anyio.sleep_forever()
     return 0

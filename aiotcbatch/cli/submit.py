@@ -50,6 +50,7 @@ class Submission:
         journal_moved_from: The URL that the instance had when the journal was written; None for
             the one that it has.
         dead_letters: A file to which what failed is appended; None for none.
+        allow_plain_http: Whether credentials may go in the clear to another machine.
         job: Further settings of the batch.
     """
 
@@ -61,6 +62,7 @@ class Submission:
     journal: str | None = None
     journal_moved_from: str | None = None
     dead_letters: str | None = None
+    allow_plain_http: bool = False
     job: dict[str, Any] = field(default_factory=dict)
 
 
@@ -87,7 +89,7 @@ async def _submit(display: Display, asked: Submission, ending: Ending) -> int:
         display.remark("Reading from the keyboard; Ctrl-D ends it.")
     statuses: list[BatchStatus] = []
     refused: list[Refused] = []
-    async with Client.from_env() as client:
+    async with Client.from_env(allow_plain_http=asked.allow_plain_http) as client:
         batch = client.batch(
             asked.owner,
             halt_on_error=asked.halt_on_error,
@@ -169,9 +171,14 @@ def show_left(display: Display, batch: Batch) -> None:
     """
     for job in batch.in_flight:
         display.remark(f"Job {job} is on the server, and is not waited for any more.")
-    left = len(batch) + batch.association_len
+    counts = (
+        (len(batch), "entities"),
+        (batch.association_len, "associations"),
+        (batch.file_len, "files"),
+    )
+    left = ", ".join(f"{count:,} {what}" for count, what in counts if count)
     if left:
-        display.remark(f"Not sent: {left:,} entities and associations.")
+        display.remark(f"Not sent: {left}.")
 
 
 async def _read(
@@ -235,9 +242,9 @@ def _add(batch: Batch, record: Record) -> None:
     if record.letter is not None:
         add_letter(batch, record.letter)
     elif record.kind == "group":
-        batch.add_group(with_xid(record.data), source=record.where)
+        batch.add_group(with_xid(record.data, "name"), source=record.where)
     elif record.kind == "indicator":
-        batch.add_indicator(with_xid(record.data), source=record.where)
+        batch.add_indicator(with_xid(record.data, "summary"), source=record.where)
     else:
         batch.add_association(record.data, source=record.where)
 

@@ -199,7 +199,8 @@ def parse_api_url(api_url: str, *, allow_plain_http: bool, name: str = "api_url"
         raise ConfigurationError(
             name,
             api_url,
-            "https://, or allow_plain_http=True to send credentials in the clear",
+            "https://, or allow_plain_http=True (on the command line --allow-plain-http) to send"
+            " credentials in the clear",
         )
     return URL(f"{url.origin()}{url.raw_path.rstrip('/')}", encoded=True)
 

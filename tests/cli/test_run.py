@@ -114,12 +114,25 @@ def test_notes_are_told() -> None:
 def test_notes_say_nothing_that_only_a_program_can_do() -> None:
     """There is no submit() to be called again in a shell."""
     error = errors.CriticalError("gave up")
-    error.add_note("Until then 1 job completed. Still in the batch: 1 file.")
-    error.advise("Call submit() again to go on.")
+    error.add_note("Until then 1 job completed.")
+    error.advise("Still in the batch: 1 file. Call submit() again to go on.")
 
     _, shown = _launch(_raising(error))
 
-    assert shown == "error: gave up\nUntil then 1 job completed. Still in the batch: 1 file.\n"
+    assert shown == "error: gave up\nUntil then 1 job completed.\n"
+
+
+def test_a_closed_pipe_is_no_bug() -> None:
+    """Who reads no further, as `head`, is told nothing; inside a group of tasks too."""
+    for error in (BrokenPipeError(), SystemExit(1)):
+        assert _launch(_raising(BaseExceptionGroup("tasks", [error]))) == (1, "")
+
+
+def test_nothing_in_an_error_is_markup() -> None:
+    """What a file has is shown as it has it."""
+    _, shown = _launch(_raising(errors.AiotcbatchError("root:x:0 [bold]b[/bold] [/]")))
+
+    assert shown == "error: root:x:0 [bold]b[/bold] [/]\n"
 
 
 def test_a_missing_file_is_named() -> None:

@@ -102,6 +102,37 @@ async def test_everything_in_a_file_arrives(
     assert "1 of 1" in screen.out
 
 
+async def test_an_indicator_without_xid_may_have_its_summary_in_parts(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """As the documents of the API show it; the xid is that of the whole summary."""
+    md5, sha1 = "a" * 32, "b" * 40
+    name = _written(tmp_path, {"type": "File", "md5": md5, "sha1": sha1})
+
+    assert await submit(screen.display, Submission(files=(name,), owner="MyOrg", as_json=True)) == 0
+    (indicator,) = sandbox.jobs[0].document["indicator"]
+    assert indicator["summary"] == f"{md5} : {sha1}"
+    assert indicator["xid"] == unique_xid("File", indicator["summary"])
+
+
+@pytest.mark.parametrize(
+    ("entity", "field"),
+    [
+        ({"type": "Threat"}, "name"),
+        ({"type": "Host"}, "summary"),
+        ({"type": "File", "md5": None}, "summary"),
+    ],
+)
+async def test_an_entity_without_xid_and_name(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path, entity: dict[str, Any], field: str
+) -> None:
+    """It is its name that it lacks, of which an xid could be made."""
+    asked = Submission(files=(_written(tmp_path, entity),), owner="MyOrg")
+
+    with pytest.raises(ValidationError, match=rf"feed.ndjson:1: {field} is None, accepted is text"):
+        await submit(screen.display, asked)
+
+
 async def test_an_entity_without_xid_gets_one(
     sandbox: Sandbox, screen: _Screen, tmp_path: Path
 ) -> None:
@@ -372,10 +403,22 @@ async def test_get_writes_json_and_files(
         ("/v2/owners", "/v2/owners"),
         ("v2/owners", "/v2/owners"),
         ("/api/v2/owners", "/v2/owners"),
+        ("https://tc.example/api/v2/owners", "/v2/owners"),
         ('/v3/groups?tql=name = "é"', "/v3/groups?tql=name%20=%20%22%C3%A9%22"),
         ("/v3/groups/a%2Fb", "/v3/groups/a%2Fb"),
     ],
 )
 def test_paths_go_out_encoded(typed: str, sent: str) -> None:
     """What people type becomes a path that can be signed; what is encoded stays so."""
-    assert as_sent(typed) == sent
+    assert as_sent(typed, "https://tc.example/api") == sent
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "/", "https://other.example/api/v2/owners", "HTTP://tc.example/api/v2/owners"]
+)
+def test_paths_that_are_none(typed: str) -> None:
+    """Nothing is asked for under a name that is made of two URLs."""
+    with pytest.raises(
+        ConfigurationError, match=r"PATH is .*, accepted is a path below https://tc"
+    ):
+        as_sent(typed, "https://tc.example/api")

@@ -513,7 +513,11 @@ class TestRetry:
                 "file base64 is '.', accepted is base64",
             ),
             ('{"entity": {}, "kind": "group", "file": {"path": 1}}', "file path is 1"),
-            ('{"entity": {"type": "Host"}, "kind": "indicator"}', "xid is None"),
+            (
+                '{"entity": {"type": "Host"}, "kind": "indicator"}',
+                "summary is None, accepted is text",
+            ),
+            ('{"entity": {"type": "Threat"}, "kind": "group"}', "name is None, accepted is text"),
         ],
     )
     async def test_a_line_that_is_none(

@@ -67,9 +67,7 @@ async def submit_in_vain(batch: Batch, kind: type[AiotcbatchError], advice: str)
     assert caught.value.partial.success_count == 0
     assert not caught.value.partial.ok
     assert caught.value.partial.jobs[0].failure is caught.value
-    note, advice = caught.value.__notes__
-    assert "Still in the batch: 5 entities, 1 file." in note
-    assert "submit() again" in advice
+    assert "Still in the batch: 5 entities, 1 file. Call submit() again" in caught.value.advice[0]
     assert (len(batch), batch.file_len) == (5, 1)
     return caught.value
 
