@@ -43,6 +43,13 @@ def cli() -> None:
             reconfigure(errors="replace")
 
 
+def _is_file(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Refuse what elsewhere stands for a stream."""
+    if value == "-":
+        raise click.BadParameter("'-' is no file here; name one.")
+    return value
+
+
 _debug = click.option("--debug", is_flag=True, help="Show the tracebacks of errors.")
 
 
@@ -79,6 +86,7 @@ def _sandbox_options(function: F) -> F:
         click.option(
             "--db",
             type=click.Path(dir_okay=False),
+            callback=_is_file,
             metavar="FILE",
             help="Keep everything in this SQLite file.  [default: in memory]",
         ),
@@ -150,6 +158,7 @@ def demo_command(
 @click.option(
     "--record",
     metavar="FILE",
+    callback=_is_file,
     help="Write everything into this file that clients send and are answered, to replay it.",
 )
 @click.option(
@@ -230,6 +239,7 @@ _grace = click.option(
 _dead_letters = click.option(
     "--dead-letters",
     type=click.Path(dir_okay=False),
+    callback=_is_file,
     metavar="OUT",
     help="Append what failed to this file, as lines of JSON that submit takes as a FILE.",
 )
@@ -294,6 +304,7 @@ _moved_from = click.option(
 @click.option(
     "--journal",
     type=click.Path(dir_okay=False),
+    callback=_is_file,
     metavar="JOURNAL",
     help="Keep what is left to do in this file, so that it is gone on with if this is ended.",
 )

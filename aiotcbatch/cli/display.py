@@ -19,7 +19,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Display", "Step", "Steps"]
+__all__ = ["Display", "Step", "Steps", "counted"]
 
 #: Wide enough that nothing is wrapped where no terminal says how wide it is.
 _PLAIN_WIDTH = 200
@@ -198,11 +198,23 @@ def _style(cell: str) -> str:
 
 
 def _amount(done: int, total: int | None, unit: str) -> str:
-    if total is not None:
-        return f"{done:,} of {total:,} {unit}"
-    if done == 1:
+    return counted(done, unit) if total is None else f"{done:,} of {total:,} {unit}"
+
+
+def counted(count: int, unit: str) -> str:
+    """
+    Say how many there are.
+
+    Args:
+        count: How many.
+        unit: Of what, as of several.
+
+    Returns:
+        Both; of one the unit is as of one.
+    """
+    if count == 1:
         unit = f"{unit.removesuffix('ies')}y" if unit.endswith("ies") else unit.removesuffix("s")
-    return f"{done:,} {unit}"
+    return f"{count:,} {unit}"
 
 
 class _Seconds(ProgressColumn):

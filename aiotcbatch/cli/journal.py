@@ -15,10 +15,15 @@ import anyio
 import orjson
 
 from aiotcbatch.cli.run import SOME_FAILED, Ending, log_shown
-from aiotcbatch.cli.submit import handled, report, show_left, show_rest
+from aiotcbatch.cli.submit import handled, report, show_left, show_owner, show_rest
 from aiotcbatch.client import Client
 from aiotcbatch.collecting.origins import Origin
-from aiotcbatch.errors import AiotcbatchError, ConfigurationError, JournalDamagedError
+from aiotcbatch.errors import (
+    AccessDeniedError,
+    AiotcbatchError,
+    ConfigurationError,
+    JournalDamagedError,
+)
 from aiotcbatch.journal import Journal, Kind, export
 from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.submitting.job import Phase
@@ -227,6 +232,8 @@ async def _send(
             async for status in ended:
                 told(status)
     except AiotcbatchError as error:
+        if isinstance(error, AccessDeniedError):
+            show_owner(display, batch.owner)
         if isinstance(error.partial, BatchStatus):
             for status in error.partial.jobs:
                 lost = status.status == Phase.LOST.value and status.failure is not error

@@ -6,7 +6,7 @@ Entities from files: NDJSON, or a batch document.
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -30,6 +30,7 @@ _ENDS = frozenset({"ref_1", "ref_2", "id_1", "id_2"})
 _GROUP_TYPES = frozenset(name.casefold() for name in GROUP_CLASSES)
 #: TcEx adds it to what it deletes, with nothing in it.
 _OF_TCEX = "file"
+_GZIP = b"\x1f\x8b"
 #: Bytes after which it is decided at last whether they are lines or one value.
 _LOOKED_AT = 1 << 20
 _SHAPES = 'an entity, or a batch document {"group": [], "indicator": [], "association": []}'
@@ -201,9 +202,25 @@ def _no_json(
     text: bytes, form: str, error: orjson.JSONDecodeError, where: str, line: str = ""
 ) -> ValidationError:
     shown = text[:60].decode(errors="replace")
+    why = _other_encoding(text)
     # of what does not even begin as JSON does, what is wrong with it as JSON says nothing
-    why = f" ({error.msg}: {line}column {error.colno})" if _may_be_value(text) else ""
+    if why is None and _may_be_value(text):
+        why = f"{error.msg}: {line}column {error.colno}"
+    why = "" if why is None else f" ({why})"
     return ValidationError("input", shown, f"{form}{why}", about=where)
+
+
+def _other_encoding(text: bytes) -> str | None:
+    """Say what it is where it cannot be JSON in UTF-8."""
+    if text.startswith(_GZIP):
+        return "this is compressed: `gzip -dc FILE | aiotcbatch submit -`"
+    if text.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return "this is UTF-16: `iconv -f UTF-16 -t UTF-8 FILE | aiotcbatch submit -`"
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return f"this is not UTF-8: byte {error.start + 1} is {text[error.start]:#04x}"
+    return None
 
 
 def _is_json(text: bytes) -> bool:

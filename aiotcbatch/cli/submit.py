@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import orjson
 
+from aiotcbatch.cli.display import counted
 from aiotcbatch.cli.inputs import STDIN, blocks, total_size
 from aiotcbatch.cli.records import RecordReader
 from aiotcbatch.cli.run import SOME_FAILED, Ending, log_shown
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     #: A record that could not be added, None if the line has none, and why.
     Refused = tuple[Record | None, ValidationError]
 
-__all__ = ["Submission", "handled", "report", "show_left", "show_rest", "submit"]
+__all__ = ["Submission", "handled", "report", "show_left", "show_owner", "show_rest", "submit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +162,17 @@ def _show(
     show_left(display, batch)
 
 
+def show_owner(display: Display, owner: str) -> None:
+    """
+    Say whom the server does not let in, or does not know.
+
+    Args:
+        display: Where to show it.
+        owner: The owner's name.
+    """
+    display.remark(f"The owner was {owner!r}; `aiotcbatch owners` lists those that exist.")
+
+
 def show_left(display: Display, batch: Batch) -> None:
     """
     Say what a batch has that is not done.
@@ -170,13 +182,13 @@ def show_left(display: Display, batch: Batch) -> None:
         batch: The batch.
     """
     for job in batch.in_flight:
-        display.remark(f"Job {job} is on the server, and is not waited for any more.")
+        display.remark(f"Job {job} is on the server, and was not followed to its end.")
     counts = (
         (len(batch), "entities"),
         (batch.association_len, "associations"),
         (batch.file_len, "files"),
     )
-    left = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    left = ", ".join(counted(count, what) for count, what in counts if count)
     if left:
         display.remark(f"Not sent: {left}.")
 
@@ -219,9 +231,7 @@ async def _send(
                 if asked.as_json:
                     display.result(orjson.dumps(status, default=str).decode())
     except AccessDeniedError:
-        display.remark(
-            f"The owner was {asked.owner!r}; `aiotcbatch owners` lists those that exist."
-        )
+        show_owner(display, asked.owner)
         raise
     step.finish()
 
@@ -321,7 +331,7 @@ def _error_lines(status: BatchStatus) -> Iterator[str]:
 def _job_row(status: BatchStatus) -> tuple[str, ...]:
     uploads = status.uploads
     return (
-        "inline" if status.id is None else str(status.id),
+        str(status.id or ("inline" if status.completed else "none")),
         status.status,
         f"{status.success_count + status.success_association_count:,}",
         f"{status.error_count + status.error_association_count:,}",

@@ -54,6 +54,10 @@ def test_the_version_is_told() -> None:
         (["submit", "x.json", "--owner", "o", "--action", "Destroy"], "'Destroy' is not one of"),
         (["demo", "--entities-per-job", "0"], "not in the range"),
         (["demo", "--latency", "-1"], "not in the range"),
+        (["demo", "--db", "-"], "'-' is no file here"),
+        (["sandbox", "--record", "-"], "'-' is no file here"),
+        (["submit", "x.json", "--owner", "o", "--journal", "-"], "'-' is no file here"),
+        (["journal", "resume", "x", "--dead-letters", "-"], "'-' is no file here"),
         (["subnit"], "No such command 'subnit'"),
     ],
 )

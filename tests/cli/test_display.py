@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
-from aiotcbatch.cli.display import Display
+from aiotcbatch.cli.display import Display, counted
 
 
 class _Clock:
@@ -70,6 +71,15 @@ def test_steps_are_bars_on_a_terminal() -> None:
     assert "all of it" in shown
     assert "none" in shown
     assert shown.rstrip().endswith("\x1b[?25h")
+
+
+@pytest.mark.parametrize(
+    ("count", "unit", "said"),
+    [(1, "entities", "1 entity"), (1, "files", "1 file"), (0, "files", "0 files")],
+)
+def test_one_is_not_several(count: int, unit: str, said: str) -> None:
+    """Units are given as of several."""
+    assert counted(count, unit) == said
 
 
 def test_text_is_never_taken_for_markup() -> None:

@@ -217,6 +217,8 @@ async def test_resume_that_fails_keeps_the_rest(
         await resume(screen.display, Resumption(path=path))
 
     assert f"`aiotcbatch journal resume {path}` goes on with it" in screen.err
+    assert "The owner was 'Elsewhere'; `aiotcbatch owners` lists" in screen.err
+    assert "Not sent: 4 entities, 1 association, 1 file." in screen.err
     assert await show(screen.display, path) == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, Any
 
@@ -199,6 +200,25 @@ def test_what_is_no_json_at_all_is_told_what_is_accepted() -> None:
     """Of a table that was exported in another form the parser's own words would say nothing."""
     with pytest.raises(ValidationError, match=r"accepted is one JSON object a line$"):
         _read(b"type,name\nAdversary,a\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            gzip.compress(_lines(_GROUP)),
+            "this is compressed: `gzip -dc FILE | aiotcbatch submit -`",
+        ),
+        ((_lines(_GROUP) + b"\n").decode().encode("utf-16"), "this is UTF-16: `iconv "),
+        (b'\n{"name": "caf\xe9"}\n', "this is not UTF-8: byte 15 is 0xe9"),
+        (b'{"name": "caf\xe9"}', "this is not UTF-8: byte 14 is 0xe9"),
+    ],
+)
+def test_what_is_encoded_otherwise_is_told_as_such(text: bytes, told: str) -> None:
+    """It may well be JSON, so what is wrong with it as JSON would say nothing."""
+    _, refused = _read_on(text)
+
+    assert f"({told}" in refused[0].message
 
 
 @pytest.mark.parametrize(

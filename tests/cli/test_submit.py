@@ -366,6 +366,10 @@ async def test_an_owner_that_is_not_there(
         await submit(screen.display, Submission(files=(name,), owner="Elsewhere"))
 
     assert "The owner was 'Elsewhere'; `aiotcbatch owners` lists those that exist" in screen.err
+    assert "Not sent: 1 entity." in screen.err
+    asked = Submission(files=(name,), owner="Elsewhere", halt_on_error=False)
+    assert await submit(screen.display, asked) == 1
+    assert [line.split() for line in screen.out.splitlines()][-1][:2] == ["none", "Failed"]
 
 
 async def test_a_file_that_is_not_there(sandbox: Sandbox, screen: _Screen) -> None:
