@@ -403,8 +403,14 @@ class Stream(TypedBuilder, Retrying):
         """Wait for room: a stream sends what is too much instead of keeping it on disk."""
         if self._since is None and self._buffered:
             self._since = self._clock.now()
-        self._pipeline.wake()
+            self._pipeline.wake()
+        elif self._ready:
+            self._pipeline.wake()
         while self._held_bytes > self._memory_limit and self._failure is None:
+            if not self._sending and not self._due:
+                # A few records may keep the memory of many: they do not wait for more.
+                self._due = True
+                self._pipeline.wake()
             await self._pipeline.changed()
 
     @asynccontextmanager

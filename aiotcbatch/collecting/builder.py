@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from aiotcbatch.collecting import raw
 from aiotcbatch.collecting.buffer import Buffer
@@ -20,7 +22,7 @@ from aiotcbatch.collecting.chunk import FRAME_BYTES, Chunk, cut_chunk
 from aiotcbatch.collecting.extending import extend
 from aiotcbatch.collecting.plain import GROUPS, INDICATORS, plain
 from aiotcbatch.collecting.segments import encode
-from aiotcbatch.collecting.shelf import GroupShelf, IndicatorShelf, LinkRules
+from aiotcbatch.collecting.shelf import SLICE_SECONDS, GroupShelf, IndicatorShelf, LinkRules
 from aiotcbatch.collecting.spool import Spool
 from aiotcbatch.entities import summaries, values
 from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup, Group, require
@@ -93,7 +95,9 @@ class Builder:
         self._memory_limit = _positive("memory_limit", memory_limit, 0)
         self._spool = Spool(spool_directory)
         self._know_types(indicator_types)
-        self._drain_lock = anyio.Lock()
+        self._drain_lock = anyio.Lock(fast_acquire=True)
+        #: When ``drain()`` is to give way to other tasks, though it need not wait.
+        self._gives_way_at = 0.0
         #: Brings what is drained into the journal; None if there is none.
         self._keep: Callable[[], Awaitable[None]] | None = None
         self._closed = False
@@ -553,7 +557,8 @@ class Builder:
         """
         Encode what is open, and seal it: its handles end here.
 
-        It never holds the event loop for more than a few milliseconds, however much there is.
+        It never holds the event loop for more than a few milliseconds, however much there is,
+        and gives way to other tasks no more often than that: it may be called after each entity.
         With a journal, what is drained survives the process when this has returned.
 
         Raises:
@@ -566,6 +571,9 @@ class Builder:
             if self._keep is not None:
                 await self._keep()
             await self._spill()
+            if perf_counter() > self._gives_way_at:
+                await checkpoint()
+                self._gives_way_at = perf_counter() + SLICE_SECONDS
         if errors:
             for error in errors[1:]:
                 errors[0].add_note(f"likewise: {error}")

@@ -187,6 +187,8 @@ class Shelf(ABC, Generic[E]):
     async def drain(self) -> list[ValidationError]:
         """Encode and seal what is open; what cannot be encoded stays open and is reported."""
         errors: list[ValidationError] = []
+        if not self.is_undrained and not self.draining:
+            return errors
         deadline = perf_counter() + SLICE_SECONDS
         self._end_term()
         while (self.draining or self.open) and not errors:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import orjson
 import pytest
+from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -966,3 +968,28 @@ def test_the_occurrences_of_a_dict_go_out_in_the_form_of_the_wire(builder: Typed
     )
 
     assert file.data["fileOccurrence"] == [{"date": "2024-01-02T00:00:00Z"}]
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(0.001, 20, 60), (0.0, 0, 2)])
+async def test_drain_gives_way_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, least: int, most: int
+) -> None:
+    """However often it is called, others have their turn after a few milliseconds, not before."""
+    clock, turns = count(1), 0
+    monkeypatch.setattr("aiotcbatch.collecting.builder.perf_counter", lambda: next(clock) * seconds)
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await checkpoint()
+            turns += 1
+
+    builder = TypedBuilder()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other)
+        for number in range(100):
+            builder.add_indicator({"type": "Host", "summary": "a.example", "xid": f"x{number}"})
+            await builder.drain()
+        tasks.cancel_scope.cancel()
+
+    assert least <= turns <= most
