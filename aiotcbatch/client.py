@@ -222,7 +222,8 @@ class Client:
         """The indicator types and the labels of their values, if the server was asked."""
         if self._indicator_types is None:
             return None
-        return {kind.name: kind.value_labels or 1 for kind in self._indicator_types}
+        named = (kind for kind in self._indicator_types if kind.name)
+        return {kind.name: kind.value_labels or 1 for kind in named}
 
     async def owners(self) -> list[Owner]:
         """

@@ -101,6 +101,15 @@ async def test_indicator_types_are_read_once(serve, client_of):
     )
 
 
+async def test_a_type_without_a_name_does_no_harm(serve, client_of):
+    """Batches know the others, though nobody can name that one."""
+    server = await serve(json_answer({"indicatorType": [{"custom": "true"}, HOST]}))
+    client = client_of(server.url)
+    await client.indicator_types()
+
+    assert client.batch("MyOrg").indicator_type("host") == "Host"
+
+
 async def test_a_list_of_types_is_the_callers_own(serve, client_of):
     """Changing the list that was given does not change what is kept."""
     server = await serve(json_answer({"indicatorType": HOST}))
