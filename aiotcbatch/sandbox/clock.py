@@ -23,7 +23,7 @@ class Clock(Protocol):
 
     def time(self) -> float:
         """Return seconds since the epoch."""
-        raise NotImplementedError
+        ...
 
     async def sleep(self, seconds: float) -> None:
         """Return when so many seconds have passed on this clock."""

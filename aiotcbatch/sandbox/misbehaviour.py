@@ -61,7 +61,7 @@ class Fault(Protocol):
             answer: What the endpoint would do.
             clock: The sandbox's time.
         """
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from aiotcbatch.auth import HmacAuth
 from aiotcbatch.checking import checked_file, checked_kind, checked_path
-from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.errors import ClosedError, ConfigurationError
 from aiotcbatch.sandbox import views
 from aiotcbatch.sandbox.access import Gate
 from aiotcbatch.sandbox.catalog import Catalog, each_a
@@ -172,8 +172,15 @@ class Sandbox:
 
     @property
     def api_url(self) -> str:
-        """The base of all API paths, as this machine reaches them."""
+        """
+        The base of all API paths, as this machine reaches them.
+
+        Raises:
+            ClosedError: It is to have a free port, and does not run yet.
+        """
         host, port = self._host.address
+        if not port:
+            raise ClosedError("the sandbox has no address yet; it is used inside its block")
         host = _REACHED_AT.get(host, host)
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/api"
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from anyio.from_thread import start_blocking_portal
 
+from aiotcbatch.errors import ClosedError
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -56,6 +58,7 @@ class SandboxThread:
         trace: TracebackType | None,
     ) -> None:
         """Stop the sandbox and the thread."""
+        self._portal = None
         self._exit.__exit__(kind, error, trace)
 
     def __repr__(self) -> str:
@@ -155,5 +158,5 @@ class SandboxThread:
 
     def _ask(self) -> BlockingPortal:
         if self._portal is None:
-            raise RuntimeError("the sandbox is not running")
+            raise ClosedError("the sandbox is not running; it is used inside its block")
         return self._portal

@@ -7,8 +7,10 @@ import json
 import pytest
 
 from aiotcbatch.sandbox.catalog import Catalog
+from aiotcbatch.sandbox.engine import alike, writer
 from aiotcbatch.sandbox.engine.incoming import RefusedError
 from aiotcbatch.sandbox.engine.indicators import IndicatorReader
+from aiotcbatch.sandbox.store import entities
 
 
 def host(number, **more):
@@ -83,3 +85,16 @@ async def test_a_label_that_comes_to_exist(call):
 
     assert (status["successCount"], status["errorCount"]) == (2, 1)
     assert labels == {"1.example": [], "2.example": ["Mine"], "3.example": ["Mine"]}
+
+
+async def test_what_is_remembered_has_a_bound(call, monkeypatch):
+    """When there is more of it, remembering begins anew, and nothing is mixed up."""
+    monkeypatch.setattr(alike, "_MOST", 2)
+    monkeypatch.setattr(writer, "_MOST", 2)
+    monkeypatch.setattr(entities, "_CACHED_NAMES", 2)
+    tags = [[{"name": f"t{number % 5}"}] for number in range(20)]
+    sent = [host(number, tag=tag) for number, tag in enumerate(tags)]
+    _, status = await call.job({"indicator": sent})
+
+    assert status["successCount"] == 20
+    assert [[{"name": name} for name in one.tags] for one in call.sandbox.entities()] == tags

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 
 import aiohttp
+import anyio
 import pytest
 
 from aiotcbatch.sandbox import Sandbox, State, User
@@ -388,3 +390,60 @@ async def test_jobs_leave_little_behind():
         after = await run(pages)
 
     assert after - before < 40 / 4
+
+
+async def test_a_configuration_has_a_size(call):
+    """What is far too large for one is not read as one."""
+    reply = await call("POST", "/v2/batch", data=io.BytesIO(b" " * (2 << 20)))
+
+    assert (reply.status, reply.json["description"]) == (400, "The request was not properly formed")
+
+
+async def test_of_two_uploads_at_once_one_is_taken(call):
+    """The other one is told so, though it had begun before, and leaves nothing behind."""
+    job_id = (await call("POST", "/v2/batch", json=configuration())).json["data"]["batchId"]
+    begun, go = anyio.Event(), anyio.Event()
+
+    async def slow():
+        yield bytes(2 << 20)
+        begun.set()
+        await go.wait()
+        yield b"{}"
+
+    replies = []
+
+    async def upload():
+        headers = {**call.headers, "Content-Type": "application/octet-stream"}
+        path = f"/v2/batch/{job_id}"
+        replies.append(await call("POST", path, headers=headers, data=slow()))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(upload)
+        await begun.wait()
+        quick = await call("POST", f"/v2/batch/{job_id}", data=b"{}")
+        go.set()
+
+    assert (quick.status, [reply.status for reply in replies]) == (202, [400])
+    assert "uploaded already" in replies[0].json["description"]
+
+
+async def test_a_large_document_without_its_job_is_dropped(tmp_path):
+    """CreateAndUpload for an owner that is not there keeps nothing of what came."""
+    async with calling(Sandbox(db=tmp_path / "tc.db")) as call:
+        form = aiohttp.FormData()
+        form.add_field("content", io.BytesIO(bytes(3 << 20)), filename="content")
+        form.add_field("config", json.dumps(configuration(owner="Nobody")), filename="config")
+        reply = await call("POST", "/v2/batch/createAndUpload", data=form)
+        left = [path.name async for path in anyio.Path(tmp_path / "tc.db.files").iterdir()]
+
+    assert (reply.status, left) == (403, [])
+
+
+async def test_the_document_of_a_large_job_goes_when_it_is_not_kept(tmp_path):
+    """With keep_bodies=0 its file is gone as soon as the job is done."""
+    async with calling(Sandbox(db=tmp_path / "tc.db", keep_bodies=0)) as call:
+        body = b'{"group":[]' + b" " * (3 << 20) + b"}"
+        _, status = await call.job(body)
+        left = [path.name async for path in anyio.Path(tmp_path / "tc.db.files").iterdir()]
+
+    assert (status["status"], status["errorCount"], left) == ("Completed", 0, [])

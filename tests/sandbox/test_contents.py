@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 
+import anyio
 import pytest
 
 from aiotcbatch.sandbox import Sandbox, User
@@ -228,3 +229,62 @@ async def test_files_show_whose_they_are(filled):
 
     assert one == "<Files of 'doc-1'>"
     assert repr(filled.sandbox.files) == "<Files of 'doc-1', 'd-0', 'd-1', 'd-2', 'd-3', ...>"
+
+
+async def test_a_v3_upload_does_not_replace_either(filled):
+    """It is refused as that of v2 is, unless it says updateIfExists."""
+    path = "/v3/groups/doc-1/upload?owner=MyOrg"
+    first = await filled("POST", path, data=b"one")
+    second = await filled("POST", path, data=b"two")
+
+    assert (first.status, second.status) == (200, 401)
+    assert filled.sandbox.files["doc-1"].content == b"one"
+
+
+@pytest.mark.parametrize("flags", [0, 1])
+async def test_a_large_zip_is_looked_into_on_disk(filled, flags):
+    """Whether it has a password stands in its header, wherever it is kept."""
+    body = b"PK\x03\x04\x14\x00" + bytes([flags]) + bytes(2 << 20)
+    reply = await filled(
+        "POST", "/v2/groups/documents/mal/upload?owner=MyOrg", data=io.BytesIO(body)
+    )
+
+    assert reply.status == (200 if flags else 400)
+
+
+@pytest.mark.parametrize("by", ["v3", "job", "reset"])
+async def test_a_large_file_goes_with_its_group(tmp_path, by):
+    """Nothing of it stays on the disk."""
+    async with calling(Sandbox(db=tmp_path / "tc.db", keep_bodies=0)) as call:
+        await call.job(GROUPS)
+        await call("POST", DOCUMENT, data=io.BytesIO(bytes(3 << 20)))
+        kept = [path.name async for path in anyio.Path(tmp_path / "tc.db.files").iterdir()]
+        if by == "v3":
+            await call("DELETE", "/v3/groups/doc-1?owner=MyOrg")
+        elif by == "job":
+            await call.job({"group": [GROUPS["group"][0]]}, action="Delete")
+        else:
+            await call.sandbox.reset()
+        left = [path.name async for path in anyio.Path(tmp_path / "tc.db.files").iterdir()]
+
+    assert len(kept) == 1
+    assert left == []
+
+
+@pytest.mark.parametrize("linked", [True, False])
+async def test_a_snapshot_has_large_files_too(call, monkeypatch, linked):
+    """By a second name, or as a copy where the disk has no second names."""
+
+    def refuse(*_):
+        raise OSError
+
+    if not linked:
+        monkeypatch.setattr("os.link", refuse)
+    await call.job(GROUPS)
+    await call("POST", DOCUMENT, data=io.BytesIO(bytes(3 << 20)))
+    snapshot = await call.sandbox.snapshot()
+    await call("PUT", DOCUMENT, data=b"another")
+    await call.sandbox.restore(snapshot)
+    await call.sandbox.restore(snapshot)
+
+    assert call.sandbox.files["doc-1"].content == bytes(3 << 20)

@@ -86,8 +86,8 @@ async def test_a_collision_with_one_file(mode, expected, codes):
     assert await merged([file(A, K)], file(A, L, X), hashCollisionMode=mode) == (expected, codes)
 
 
-async def test_nothing_is_left_of_the_incoming_file():
-    """When all incoming hashes belong to existing Files, IgnoreExisting creates nothing."""
+async def test_files_that_disagree_give_way_to_the_incoming_one():
+    """With IgnoreExisting they are deleted, though all of its hashes belong to them."""
     stored, codes = await merged(
         [file(A, K), file(B, L)], file(A, L), hashCollisionMode="IgnoreExisting"
     )
@@ -95,6 +95,17 @@ async def test_nothing_is_left_of_the_incoming_file():
     # The existing ones disagree among themselves, so they give way to the incoming one.
     assert stored == expect((A, L, ("new",)))
     assert codes == []
+
+
+async def test_a_file_whose_match_has_just_gone(call):
+    """What an earlier File of the same job has deleted is no match any more."""
+    await call.job({"indicator": [file(A, K), file(B, L)]})
+    sent = [file(A, L), file(K, X)]
+    _, status = await call.job({"indicator": sent}, hashCollisionMode="IgnoreExisting")
+    stored = {frozenset(entity.summary.split(" : ")) for entity in call.sandbox.entities()}
+
+    assert status["successCount"] == 2
+    assert stored == {frozenset({A, L}), frozenset({K, X})}
 
 
 @pytest.mark.parametrize(

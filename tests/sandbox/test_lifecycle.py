@@ -281,6 +281,64 @@ async def test_a_sandbox_that_cannot_listen_says_why(tmp_path, record):
             await Sandbox(port=port, record=path).__aenter__()
 
 
+async def test_a_sandbox_is_used_inside_its_block():
+    """Before and after it says so, but for its address, which it has had since it began."""
+    sandbox = Sandbox()
+    uses = [lambda: sandbox.jobs, lambda: sandbox.files, sandbox.entities]
+    for use in (*uses, lambda: sandbox.api_url, lambda: sandbox.environment):
+        with pytest.raises(ClosedError, match="inside its block"):
+            use()
+    await sandbox.aclose()  # which is harmless
+    async with sandbox:
+        url = sandbox.api_url
+    for use in uses:
+        with pytest.raises(ClosedError, match="inside its block"):
+            use()
+    for wait in (sandbox.reset, sandbox.snapshot):
+        with pytest.raises(ClosedError, match="inside its block"):
+            await wait()
+
+    assert sandbox.api_url == url
+    assert Sandbox(port=8080).api_url == "http://127.0.0.1:8080/api"
+
+
+def test_a_thread_is_used_inside_its_block():
+    """What it is told outside is refused; inside it is the sandbox."""
+    thread = Sandbox().in_thread()
+    with pytest.raises(ClosedError, match="inside its block"):
+        thread.idle()
+    with thread:
+        assert repr(thread).startswith("<SandboxThread <Sandbox http://127.0.0.1:")
+        assert thread.auth.access_id == thread.access_id
+        thread.add_user(User(access_id="2", secret_key="k", token="theirs"))
+        assert thread.expire_token("theirs")
+    for use in (thread.idle, thread.reset, lambda: thread.jobs):
+        with pytest.raises(ClosedError, match="inside its block"):
+            use()
+
+
+async def test_a_snapshot_says_whether_it_can_be_restored():
+    """It can until it is closed."""
+    async with Sandbox() as sandbox:
+        snapshot = await sandbox.snapshot()
+        assert repr(snapshot) == "<Snapshot open>"
+        await snapshot.aclose()
+        assert repr(snapshot) == "<Snapshot closed>"
+
+
+async def test_a_clock_is_put_to_a_time():
+    """Backwards too, and forwards it wakes whoever waits for that."""
+    clock = ManualClock(100)
+    clock.set(50)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(clock.sleep, 10)
+        await clock.sleeping()
+        assert (clock.time(), clock.sleepers) == (50, 1)
+        clock.set(60)
+
+    assert clock.sleepers == 0
+
+
 def test_seeds():
     """The same seed makes the same credentials, another or none makes others."""
     made = [Sandbox(seed=seed) for seed in (1, 1, 2, None, None)]

@@ -361,6 +361,57 @@ async def test_fields_that_are_not_known_are_passed_over_and_told_of(filled):
 
 
 @pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ('hasTag(name = "mine" or name = "other")', ["one"]),
+        ('hasTag(not name = "mine")', ["one"]),
+        ('hasTag(name != "mine" and name != "Phishing")', []),
+        ("dateAdded > 0 and id = 1", ["one"]),
+        ("dateAdded > 99999999999", []),
+    ],
+)
+async def test_nested_queries_have_parts_too(filled, query, found):
+    """What has a tag that meets all of it is found; a time may be seconds since the epoch."""
+    assert await names(filled, f"/v3/groups?tql={quote_plus(query)}") == found
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ('name = "mine" or name = "Phishing"', {"mine", "Phishing"}),
+        ('name startswith "Phish" and not techniqueId = "T1566.001"', {"Phishing"}),
+        ('name in ("mine", "other")', {"mine"}),
+    ],
+)
+async def test_tags_can_be_queried(filled, query, found):
+    """With the same words as groups."""
+    assert set(await names(filled, f"/v3/tags?tql={quote_plus(query)}")) == found
+
+
+async def test_an_attribute_has_its_own_labels(call):
+    """They are shown with it, apart from those of the entity."""
+    attribute = {"type": "Title", "value": "v", "securityLabel": [{"name": "TLP:RED"}]}
+    sent = {"type": "Threat", "name": "t", "xid": "t", "attribute": [attribute]}
+    await call.job({"group": [sent]})
+    (item,) = (await call("GET", "/v3/groups?fields=attributes&fields=securityLabels")).json["data"]
+
+    assert item["attributes"]["data"][0]["securityLabels"] == {"data": [{"name": "TLP:RED"}]}
+    assert item["securityLabels"] == {"data": []}
+
+
+async def test_owners_and_types_one_by_one(filled):
+    """An owner by its number, one's own, and the group types."""
+    filled.sandbox.add_user(User(access_id="9", secret_key="k", token="t9", owners=frozenset()))
+    stranger = {"Authorization": "TC-Token t9"}
+    kinds = (await filled("GET", "/v2/types/groupTypes")).json["data"]["groupType"]
+
+    assert (await filled("GET", "/v2/owners/2")).json["data"]["owner"]["name"] == "Other"
+    assert (await filled("GET", "/v2/owners/mine")).json["data"]["owner"]["name"] == "MyOrg"
+    assert (await filled("GET", "/v2/owners/mine", headers=stranger)).status == 404
+    assert {"name": "Adversary", "apiBranch": "adversaries"} in kinds
+
+
+@pytest.mark.parametrize(
     ("path", "query", "said"),
     [
         ("/v3/indicators", "hostName = 1", "hostname is not a known field here; those are active,"),

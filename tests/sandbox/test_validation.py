@@ -300,3 +300,63 @@ async def test_custom_indicator_types():
     assert stored == ["A : X : Y", "B : Z", "A : W"]
     assert status["errorIndicatorCount"] == 2
     assert listed.json["data"]["indicatorType"]["value1Option"] == "A;B"
+
+
+async def test_odd_forms_of_what_is_taken(call):
+    """One object stands for an array of it, 1 for true, and what is no boolean is none."""
+    attribute = {"type": "Confidence Level", "value": "High", "displayed": None, "pinned": "maybe"}
+    sent = indicator("Host", "a.example", tag={"name": "one"}, active=0, attribute=attribute)
+    _, status = await call.job({"indicator": [{**sent, "fileAction": "none"}]})
+    (entity,) = call.sandbox.entities()
+
+    assert (status["successCount"], status["errorCount"]) == (1, 0)
+    assert (entity.tags, entity.active) == (["one"], False)
+    assert [(one.value, one.displayed, one.pinned) for one in entity.attributes] == [
+        ("High", False, False)
+    ]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"tag": ["one"]},
+        {"tag": 10**30},
+        {"attribute": ["Description"]},
+        {"attribute": [5]},
+        {"fileAction": {"children": ["h-1"]}},
+    ],
+)
+async def test_a_part_of_a_wrong_shape_ends_the_job(call, part):
+    """It is no JSON that the server can take: the document ends there."""
+    sent = indicator("File", "a" * 32, **part)
+    job_id, status = await call.job({"indicator": [sent, indicator("Host", "a.example")]})
+    (error,) = await call.results(job_id)
+
+    assert (status["status"], status["successCount"]) == ("Completed", 0)
+    assert (error["code"], "$.indicator[0]" in error["errorMessage"]) == ("0x1003", True)
+
+
+async def test_a_date_that_utc_does_not_have(call):
+    """The first day of all in a zone that is ahead is refused as a value."""
+    sent = indicator("Host", "a.example", firstSeen="0001-01-01T00:00:00+14:00")
+    job_id, _ = await call.job({"indicator": [sent]})
+    (error,) = await call.results(job_id)
+
+    assert error["errorReason"] == "Host a.example has an invalid firstSeen."
+
+
+async def test_the_case_of_a_type_of_ones_own():
+    """Its values are stored in the case that it prefers."""
+    kinds = [IndicatorType(name=case, fields=("V",), case=case) for case in ("upper", "lower")]
+    async with calling(Sandbox(indicator_types=kinds)) as call:
+        await call.job({"indicator": [indicator("upper", "aB"), indicator("lower", "aB")]})
+
+        assert [entity.summary for entity in call.sandbox.entities()] == ["AB", "ab"]
+
+
+async def test_only_objects_can_be_deleted(call):
+    """An element that is none ends the job."""
+    job_id, _ = await call.job({"indicator": [5]}, action="Delete")
+    (error,) = await call.results(job_id)
+
+    assert error["code"] == "0x1003"

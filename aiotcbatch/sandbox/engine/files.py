@@ -109,6 +109,7 @@ class FileMerger:
             self._create(plan, entity, incoming)
         elif with_incoming and mode == "IgnoreExisting":
             taken = {value.lower() for hashes in existing for value in hashes.values()}
+            # One is left at least: the hash that disagrees belongs to none of those that agree.
             left = {k: value for k, value in incoming.items() if value.lower() not in taken}
             self._create(plan, entity, left)
         elif ((among or with_incoming) and mode == "Split") or (
@@ -119,11 +120,7 @@ class FileMerger:
             self._join(plan, entity, matched)
 
     def _create(self, plan: Plan, entity: Incoming, hashes: Hashes) -> None:
-        """Store the incoming File as a new one with these hashes, or not at all without any."""
-        if not hashes:
-            self._note(entity, "all of its hashes belong to existing Files, it was ignored")
-            entity.id = 0
-            return
+        """Store the incoming File as a new one with these hashes."""
         entity.hashes = {kind: hashes[kind] for kind in summaries.HASH_KINDS if kind in hashes}
         entity.summary = summaries.join(list(entity.hashes.values()))
         entity.identity = f"File:{entity.summary.lower()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["date", "flag", "fraction", "integer", "text", "texts"]
+__all__ = ["date", "flag", "fraction", "integer", "text"]
 
 _LARGEST = (1 << 63) - 1
 _SHORTEST_DATE = 10
@@ -92,15 +92,3 @@ def date(value: Any) -> str:
         return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except OverflowError as error:
         raise ValueError(value) from error
-
-
-def texts(value: Any) -> list[str]:
-    """
-    Take an array of texts, or one text.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    if isinstance(value, list):
-        return [text(element) for element in value]
-    return [text(value)]

@@ -7,11 +7,12 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from aiotcbatch.errors import ConfigurationError
+from aiotcbatch.errors import ClosedError, ConfigurationError
 from aiotcbatch.sandbox.store.schema import SCHEMA, TABLES, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from pathlib import Path
 
 __all__ = ["Connection", "Database"]
@@ -63,8 +64,11 @@ class Database:
 
         Returns:
             What it returned.
+
+        Raises:
+            ClosedError: It is not open.
         """
-        future = self._thread.submit(self._transaction, lambda db: work(db, *args, **kwargs))
+        future = self._submit(lambda db: work(db, *args, **kwargs))
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def call(
@@ -80,14 +84,19 @@ class Database:
 
         Returns:
             What it returned.
-        """
-        future = self._thread.submit(self._transaction, lambda db: work(db, *args, **kwargs))
-        return future.result()
 
-    def _transaction(self, task: Callable[[Connection], R]) -> R:
+        Raises:
+            ClosedError: It is not open.
+        """
+        return self._submit(lambda db: work(db, *args, **kwargs)).result()
+
+    def _submit(self, task: Callable[[Connection], R]) -> Future[R]:
         connection = self._connection
         if connection is None:
-            raise ConfigurationError("sandbox", "closed", "an open sandbox")
+            raise ClosedError("the sandbox is not running; it is used inside its block")
+        return self._thread.submit(self._transaction, connection, task)
+
+    def _transaction(self, connection: Connection, task: Callable[[Connection], R]) -> R:
         try:
             result = task(connection)
         except BaseException:
