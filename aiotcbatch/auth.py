@@ -104,7 +104,8 @@ class TokenAuth(Auth):
 
     Source: ThreatConnect REST API, authentication. The token is opaque. A supplier is asked
     before the first request, and again when the server answers 401 to the token it gave;
-    requests that fail together ask it once.
+    requests that fail together ask it once. Where it raises something, the request has failed
+    with a `ConnectError`, and is tried again as if its connection had not been made.
 
     Args:
         token: The token, or a function without arguments whose result, awaited if it is to be, is

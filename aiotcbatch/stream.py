@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
+from aiotcbatch.cancelling import only_ours
 from aiotcbatch.checking import (
     checked_bool,
     checked_callable,
@@ -610,14 +611,14 @@ class Stream(TypedBuilder, Retrying):
         self._add_up(status)
         self._jobs_done += 1
         if self._on_job is not None:
-            answer = self._on_job(status)
-            if inspect.isawaitable(answer):
-                await answer
+            with only_ours("on_job"):
+                answer = self._on_job(status)
+                if inspect.isawaitable(answer):
+                    await answer
         for reader in list(self._readers):
-            try:
+            # Its reader has left, while it or another one was waited for.
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 await reader.send(status)
-            except anyio.BrokenResourceError:
-                self._readers.discard(reader)
         await self._recorder.told([job])
         del self._sending[job]
         self._pipeline.wake()

@@ -17,7 +17,7 @@ PACKAGE = Path(aiotcbatch.__file__).parent
 
 #: Packages and modules of the package's root; none imports what comes after it.
 ROOMS = (
-    *("version", "value", "errors", "checking", "events", "dates", "xid", "auth"),
+    *("version", "value", "errors", "cancelling", "checking", "events", "dates", "xid", "auth"),
     *("entities", "collecting", "results", "transport", "submitting", "journal"),
     *("instance", "retrying", "batch", "stream", "client", "__init__"),
     *("telemetry", "sandbox", "sources", "cli"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -21,7 +21,7 @@ from aiotcbatch.errors import (
     ValidationError,
 )
 from aiotcbatch.sandbox import ManualClock, storage_full
-from aiotcbatch.stream import Stream
+from aiotcbatch.stream import UNREAD_JOBS, Stream
 from aiotcbatch.submitting.job import JobSettings
 from aiotcbatch.submitting.pipeline import Clock
 from aiotcbatch.transport.http import Transport
@@ -406,6 +406,45 @@ class TestReports:
         with pytest.raises(ZeroDivisionError):
             async with make(on_job=on_job) as stream:
                 fill(stream, 1)
+
+    async def test_a_callback_that_awaits_what_was_cancelled(
+        self, make: Callable[..., Stream]
+    ) -> None:
+        """It fails as any other, and does not end the watching of jobs unseen."""
+
+        async def on_job(status: BatchStatus) -> None:
+            cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            cancelled.cancel()
+            await cancelled
+
+        with pytest.raises(UsageError, match="on_job has raised CancelledError"):
+            async with make(on_job=on_job) as stream:
+                fill(stream, 1)
+
+    async def test_who_leaves_while_another_is_waited_for(
+        self, make: Callable[..., Stream]
+    ) -> None:
+        """Who follows no more is not told, and costs the stream and the others nothing."""
+        async with (
+            make(max_entities_per_job=1) as stream,
+            AsyncExitStack() as one,
+            AsyncExitStack() as other,
+        ):
+            readers = [
+                (await place.enter_async_context(stream.following()), place)
+                for place in (one, other)
+            ]
+            fill(stream, 2 * UNREAD_JOBS)
+            await stream.drain()
+            while not (waited := [r for r in readers if r[0].statistics().tasks_waiting_send]):
+                await stream._pipeline.changed()
+                await anyio.wait_all_tasks_blocked()
+            ((jobs, _),) = waited
+            ((_, left),) = [reader for reader in readers if reader not in waited]
+            await left.aclose()
+            followed = [await anext(jobs) for _ in range(2 * UNREAD_JOBS)]
+
+        assert [status.success_count for status in followed] == [1] * (2 * UNREAD_JOBS)
 
     async def test_following(self, make: Callable[..., Stream]) -> None:
         """Those who follow get every job, and an end when the stream ends."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import tempfile
@@ -15,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 import anyio
 from anyio import to_thread
 
+from aiotcbatch.cancelling import only_ours
 from aiotcbatch.entities.contents import ACCEPTED, is_content
 from aiotcbatch.errors import UsageError, ValidationError
 from aiotcbatch.transport.body import BytesBody
@@ -37,6 +37,7 @@ BLOCK_BYTES = 256 * 1024
 SPOOL_BYTES = 1024 * 1024
 #: Seconds to close what was opened when everything ends.
 _GRACE = 5.0
+_GIVER = "what gives the content"
 
 
 async def produce(
@@ -77,17 +78,12 @@ def _no_exit() -> Iterator[None]:
     Turn the end of the process into that of the upload.
 
     In a task it would break the loop off in the middle, and the threads would wait for ever for
-    what the loop has to give them. So would who waits for an upload that is cancelled by nobody,
-    as where something is awaited that was cancelled before. Ctrl-C is left as it is.
+    what the loop has to give them. Ctrl-C is left as it is.
     """
     try:
-        yield
+        with only_ours(_GIVER):
+            yield
     except SystemExit as error:
-        raise _refused(error) from error
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
         raise _refused(error) from error
 
 
@@ -114,9 +110,7 @@ def _call(function: Callable[..., T], *arguments: Any) -> T:
 
 
 def _refused(error: BaseException) -> UsageError:
-    return UsageError(
-        f"what gives the content has raised {error!r}: raise an Exception to have the upload fail"
-    )
+    return UsageError(f"{_GIVER} has raised {error!r}: raise an Exception to have the upload fail")
 
 
 def is_read_once(content: FileContent | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,8 +19,16 @@ from anyio import to_thread
 from yarl import URL
 
 from aiotcbatch.auth import Auth, HiddenHeaders
+from aiotcbatch.cancelling import only_ours
 from aiotcbatch.checking import checked_kind
-from aiotcbatch.errors import AuthenticationError, CircuitOpenError, ClockError, ResponseError
+from aiotcbatch.errors import (
+    AiotcbatchError,
+    AuthenticationError,
+    CircuitOpenError,
+    ClockError,
+    ConnectError,
+    ResponseError,
+)
 from aiotcbatch.events import (
     CircuitClosed,
     CircuitOpened,
@@ -38,7 +47,7 @@ from aiotcbatch.transport.settings import Settings, checked_settings, parse_api_
 from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from aiohttp import ClientSession
 
@@ -54,6 +63,7 @@ _LEAST_CORRECTION = 1.0
 #: Seconds after which a timestamp may be refused for its age.
 _STALE = 60.0
 _TOO_MANY = "It is not sent again: of the requests of this client too many were (RetryPolicy)."
+_GIVER = "what gives the credentials"
 _HELD_BACK = "It is not sent again: the server keeps failing, and is left alone for a while."
 
 
@@ -74,6 +84,19 @@ class ClientStatistics(Value):
     pause: float
     #: Seconds that are added to this machine's time for signing.
     clock_offset: float
+
+
+@contextmanager
+def _credentials() -> Iterator[None]:
+    """Ask for credentials; where that fails, it may not the next time, and nothing was sent."""
+    try:
+        with only_ours(_GIVER, ConnectError):
+            yield
+    except AiotcbatchError:
+        raise
+    except Exception as error:
+        # Its text may show a secret; who looks for it finds it as the cause.
+        raise ConnectError(f"{_GIVER} has raised {type(error).__name__}") from error
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -321,7 +344,8 @@ class Transport:
 
     async def _ask(self, call: _Call) -> Answer:
         """Send a request; once more if new credentials or the server's time may help."""
-        await self._auth.prepare()
+        with _credentials():
+            await self._auth.prepare()
         try:
             return await self._attempt(call)
         except AuthenticationError as error:
@@ -332,7 +356,10 @@ class Transport:
     async def _is_remedied(self, call: _Call, error: AuthenticationError) -> bool:
         if isinstance(error, ClockError):
             return self._set_clock(call, error) and call.can_replay
-        return call.can_replay and await self._auth.refresh(call.signed)
+        if not call.can_replay:
+            return False
+        with _credentials():
+            return await self._auth.refresh(call.signed)
 
     def _set_clock(self, call: _Call, error: ClockError) -> bool:
         """Sign by the server's time from now on; False if another signature would not differ."""

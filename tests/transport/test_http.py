@@ -207,6 +207,43 @@ async def test_a_new_token_is_used_from_then_on(serve, connect):
     assert (len(server.seen), body.begun) == (3, 2)
 
 
+@pytest.mark.parametrize("error", [OSError("secret"), asyncio.CancelledError()], ids=repr)
+@pytest.mark.parametrize("fails", ["first", "renewed"])
+async def test_credentials_that_cannot_be_got_for_a_while(serve, connect, error, fails):
+    """Whoever supplies them may be away, or wait for what is cancelled; it is asked again."""
+    first = [error] if fails == "first" else []
+    given = iter([*first, "t1", *(() if first else (error,)), "t2"])
+
+    async def supply():
+        token = next(given)
+        if isinstance(token, BaseException):
+            raise token
+        return token
+
+    async def handler(request):
+        fresh = request.headers["Authorization"] == "TC-Token t2"
+        return web.json_response({}, status=200 if fresh else 401)
+
+    server = await serve(handler)
+    answer = await connect(server.url, TokenAuth(supply)).request("POST", "/v2/x")
+
+    assert answer.ok
+
+
+async def test_credentials_that_cannot_be_got(serve, connect):
+    """Nothing was sent, and what the supplier said is the cause alone, as it may be a secret."""
+
+    def supply():
+        raise OSError("secret")
+
+    server = await serve(json_answer())
+    with pytest.raises(ConnectError, match=r"has raised OSError$") as no:
+        await connect(server.url, TokenAuth(supply)).request("POST", "/v2/x")
+
+    assert str(no.value.__cause__) == "secret"
+    assert server.seen == []
+
+
 async def test_a_401_to_a_body_that_cannot_be_repeated_is_final(serve, connect):
     """New credentials do not bring back a body that is gone."""
     tokens = iter(["t1", "t2"])
