@@ -20,9 +20,11 @@ from aiotcbatch.collecting import raw
 from aiotcbatch.collecting.buffer import Buffer
 from aiotcbatch.collecting.chunk import FRAME_BYTES, Chunk, cut_chunk
 from aiotcbatch.collecting.extending import extend
+from aiotcbatch.collecting.group_shelf import GroupShelf
+from aiotcbatch.collecting.indicator_shelf import IndicatorShelf
 from aiotcbatch.collecting.plain import GROUPS, INDICATORS, plain
 from aiotcbatch.collecting.segments import encode
-from aiotcbatch.collecting.shelf import SLICE_SECONDS, GroupShelf, IndicatorShelf, LinkRules
+from aiotcbatch.collecting.shelf import SLICE_SECONDS, LinkRules
 from aiotcbatch.collecting.spool import Spool
 from aiotcbatch.entities import summaries, values
 from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup, Group, require
