@@ -6,7 +6,7 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiotcbatch.checking import checked_path
-from aiotcbatch.collecting.builder import Builder
+from aiotcbatch.collecting.dicts import DictBuilder
 from aiotcbatch.collecting.extending import take_all
 from aiotcbatch.entities.contents import LostContent
 from aiotcbatch.entities.indicator import INDICATOR_CLASSES
@@ -43,7 +43,7 @@ _UNSENT = frozenset({"waiting", "cut"})
 _IDENTITY = ("type", "name", "xid", "fileName")
 
 
-class Retrying(Builder):
+class Retrying(DictBuilder):
     """A builder that can take back what failed, and keep what it gives up in a file."""
 
     _settings: JobSettings

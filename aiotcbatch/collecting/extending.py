@@ -28,14 +28,14 @@ async def extend(
     on_refused: Callable[[Mapping[str, Any], ValidationError], None] | None,
 ) -> int:
     """
-    Add dicts, as `Builder.extend` says; gives how many were added.
+    Add dicts, as `DictBuilder.extend` says; gives how many were added.
 
     Args:
         add_plain: Adds a dict at once that is of the usual kind, or says False.
         add: Adds any other, with its source, or raises.
         drain: As for `take_all`.
         items: The dicts.
-        source: As `Builder.extend` has it.
+        source: As `DictBuilder.extend` has it.
         on_refused: Likewise.
     """
     iterable = isinstance(items, (AsyncIterable, Iterable))

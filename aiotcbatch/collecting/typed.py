@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache, partialmethod
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
-from aiotcbatch.collecting.builder import Builder
+from aiotcbatch.collecting.dicts import DictBuilder
 from aiotcbatch.entities import group as groups
 from aiotcbatch.entities import indicator as indicators
 from aiotcbatch.entities import summaries, values
@@ -70,7 +70,7 @@ class IndicatorFields(CommonFields, total=False):
     description: str | None
 
 
-class TypedBuilder(Builder):
+class TypedBuilder(DictBuilder):
     """
     A builder with a method for each type.
 
