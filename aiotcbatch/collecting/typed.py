@@ -454,18 +454,20 @@ class TypedBuilder(DictBuilder):
         in the first place tells the order of TcEx of 2018, ``dns_active, whois_active, rating,
         confidence, xid``. By keyword there is no difference.
         """
-        flags = ("dns_active", "whois_active") if args and isinstance(args[0], bool) else ()
-        names = (*flags, "rating", "confidence", "xid")
-        given = _positional("host", names, args, fields)
+        if args:
+            flags = ("dns_active", "whois_active") if isinstance(args[0], bool) else ()
+            names = (*flags, "rating", "confidence", "xid")
+            fields = _positional("host", names, args, fields)
+            fields |= {name: fields[name] or None for name in flags if name in fields}
+        rating, confidence = fields.pop("rating", None), fields.pop("confidence", None)
         return self._indicator(
             indicators.Host,
             indicators.Host.TYPE,
             hostname,
-            given.pop("rating", None),
-            given.pop("confidence", None),
-            given.pop("xid", True),
-            {name: value or None for name, value in given.items() if name in flags}
-            | {name: value for name, value in given.items() if name not in flags},
+            rating,
+            confidence,
+            fields.pop("xid", True),
+            fields,
         )
 
     def registry_key(
