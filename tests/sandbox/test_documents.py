@@ -151,6 +151,8 @@ async def test_a_wrong_association_ends_the_job(call):
         (b'{"group" []}', 0),
         (b"{group:[]}", 0),
         (b'{"group":[],}', 0),
+        (b'{"group":[] "indicator":[]}', 0),
+        (b'{"group":nul}', 0),
         (b'{"group":[]}{}', 0),
         (b"[[]]", 0),
         (b'[{"group":[]},{}]', 0),

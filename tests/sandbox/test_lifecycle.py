@@ -11,6 +11,7 @@ import sqlite3
 
 import anyio
 import pytest
+from aiohttp import web
 
 from aiotcbatch.errors import ClosedError, ConfigurationError
 from aiotcbatch.sandbox import (
@@ -337,6 +338,25 @@ async def test_a_clock_is_put_to_a_time():
         clock.set(60)
 
     assert clock.sleepers == 0
+
+
+async def test_what_is_served_beside_the_api_answers_for_itself():
+    """Its refusals are not put into the form of the API, and what it raises is a plain 500."""
+
+    async def refuse(_):
+        raise web.HTTPGone(text="it was here")
+
+    async def fail(_):
+        raise LookupError
+
+    routes = [web.get("/mine/gone", refuse), web.get("/mine/broken", fail)]
+    async with calling(Sandbox(routes=routes)) as call:
+        url = call.sandbox.api_url.removesuffix("/api")
+        gone = await call.session.get(f"{url}/mine/gone")
+        broken = await call.session.get(f"{url}/mine/broken")
+
+        assert (gone.status, await gone.text()) == (410, "it was here")
+        assert (broken.status, "errCode" in await broken.text()) == (500, False)
 
 
 def test_seeds():

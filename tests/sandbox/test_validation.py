@@ -305,7 +305,7 @@ async def test_custom_indicator_types():
 async def test_odd_forms_of_what_is_taken(call):
     """One object stands for an array of it, 1 for true, and what is no boolean is none."""
     attribute = {"type": "Confidence Level", "value": "High", "displayed": None, "pinned": "maybe"}
-    sent = indicator("Host", "a.example", tag={"name": "one"}, active=0, attribute=attribute)
+    sent = indicator("File", "a" * 32, tag={"name": "one"}, active=0, attribute=attribute)
     _, status = await call.job({"indicator": [{**sent, "fileAction": "none"}]})
     (entity,) = call.sandbox.entities()
 
@@ -321,6 +321,7 @@ async def test_odd_forms_of_what_is_taken(call):
     [
         {"tag": ["one"]},
         {"tag": 10**30},
+        {"fileOccurrence": ["a.exe"]},
         {"attribute": ["Description"]},
         {"attribute": [5]},
         {"fileAction": {"children": ["h-1"]}},
