@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
     from anyio.streams.memory import MemoryObjectSendStream
 
+    from aiotcbatch.collecting.buffer import Buffer
     from aiotcbatch.collecting.chunk import Chunk
     from aiotcbatch.entities.contents import FileContent
     from aiotcbatch.entities.metadata import Association
@@ -153,10 +154,12 @@ class Stream(TypedBuilder, Retrying):
         create_and_upload: Make jobs in one request.
         poll_timeout: Seconds that the server may take for one job.
         halt_on_failure: True ends the stream at the first step that fails: the next ``drain()``
-            raises. False goes on: jobs of which that may be a matter of time are tried again for
-            as long as the stream lives, and once more at its end; other failures, and files that
-            were not uploaded, are in the job's status.
-        on_job: Called, and awaited if need be, with the status of each job that has ended.
+            raises, and so does `extend` where it waits for an async iterable. False goes on: jobs
+            of which that may be a matter of time are tried again for as long as the stream lives,
+            and once more at its end; other failures, and files that were not uploaded, are in the
+            job's status.
+        on_job: Called, and awaited if need be, with the status of each job that has ended; the next
+            one is told when it has returned, so it must not wait for jobs, nor drain.
         journal: A file in which everything that was drained survives the process until it is
             done; entering the block goes on with what is there.
         contents: Called with the xid of a group whose file was not to be kept there, a callable
@@ -236,8 +239,12 @@ class Stream(TypedBuilder, Retrying):
         #: When the first of what is not sent yet was drained.
         self._since: float | None = None
         self._due = False
-        #: How many `extend` with an async iterable there are.
-        self._feeds = 0
+        #: Each `extend` with an async iterable; left when a step failed.
+        self._feeds: set[anyio.CancelScope] = set()
+        #: How many groups, indicators and associations were cut off for jobs.
+        self._cut_off = [0, 0, 0]
+        #: The task in which ``on_job`` is called, while it is.
+        self._telling: int | None = None
         self._ending = False
         self._sending: dict[Job, int] = {}
         self._again: deque[Job] = deque()
@@ -360,28 +367,49 @@ class Stream(TypedBuilder, Retrying):
         Raises:
             ConfigurationError: When ``on_refused`` is a coroutine function.
             ValidationError: When one of them cannot be right.
-            AiotcbatchError: When a step failed, with ``halt_on_failure``.
+            AiotcbatchError: When a step failed, with ``halt_on_failure``; an async iterable that is
+                waited for is cancelled then.
         """
-        is_feed = isinstance(items, AsyncIterable)
-        self._feeds += is_feed
-        self._pipeline.wake()
-        try:
+        if not isinstance(items, AsyncIterable):
             return await super().extend(items, source=source, on_refused=on_refused)
-        finally:
-            self._feeds -= is_feed
+        self._raise_failure()
+        with anyio.CancelScope() as feed:
+            self._feeds.add(feed)
+            self._pipeline.wake()
+            try:
+                return await super().extend(items, source=source, on_refused=on_refused)
+            finally:
+                self._feeds.discard(feed)
+        self._raise_failure()
+        raise AssertionError("a feed was given up for no reason")
 
     async def flush(self) -> None:
         """
-        Send what is pending without lingering, and wait until every job has ended.
+        Send what is pending without lingering, and wait until that is done.
+
+        It does not wait for what other tasks add meanwhile, nor for links that are held back.
 
         Raises:
             ValidationError: When an entity cannot be sent.
+            UsageError: When ``on_job`` calls it, whose own job has not ended until it returns.
             AiotcbatchError: When a step failed, with ``halt_on_failure``.
         """
+        if self._telling == anyio.get_current_task().id:
+            raise UsageError("on_job cannot wait for all jobs, as its own ends when it returns")
         await self.drain()
-        while self._buffered or self._sending:
+        buffers = self._all_buffers
+        until = [cut + held.count for cut, held in zip(self._cut_off, buffers, strict=True)]
+        # One that is empty has nothing of it left: what was named again meanwhile is at its end.
+        while any(
+            held.count and cut < stop
+            for held, cut, stop in zip(buffers, self._cut_off, until, strict=True)
+        ):
             self._due = True
             self._pipeline.wake()
+            await self._pipeline.changed()
+            self._raise_failure()
+        last = max((job.number for job in self._sending), default=0)
+        while any(job.number <= last for job in self._sending):
             await self._pipeline.changed()
             self._raise_failure()
 
@@ -441,10 +469,14 @@ class Stream(TypedBuilder, Retrying):
             send.close()
 
     @property
+    def _all_buffers(self) -> tuple[Buffer, Buffer, Buffer]:
+        """In the order of a document."""
+        return self._groups.buffer, self._indicators.buffer, self._associations
+
+    @property
     def memory_bytes(self) -> int:
         """Bytes of encoded entities in memory, those of jobs that have not ended included."""
-        buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
-        held = sum(buffer.memory_bytes for buffer in buffers)
+        held = sum(buffer.memory_bytes for buffer in self._all_buffers)
         return held + sum(self._sending.values())
 
     @property
@@ -516,6 +548,8 @@ class Stream(TypedBuilder, Retrying):
             if isinstance(error, AiotcbatchError):
                 error.partial = self.status
             self._failure = self._failure or error
+            for feed in self._feeds:
+                feed.cancel()
         finally:
             self._pipeline.wake()
 
@@ -527,6 +561,9 @@ class Stream(TypedBuilder, Retrying):
             elif self._ready and (chunk := self._next_chunk()) is not None:
                 if not self._buffered:  # what comes from now on lingers anew
                     self._since, self._due = None, False
+                self._cut_off = [
+                    n + cut.count for n, cut in zip(self._cut_off, chunk.cuts, strict=True)
+                ]
                 job = Job(self._settings, chunk)
                 self._sending[job] = chunk.size
                 yield job
@@ -611,10 +648,12 @@ class Stream(TypedBuilder, Retrying):
         self._add_up(status)
         self._jobs_done += 1
         if self._on_job is not None:
+            self._telling = anyio.get_current_task().id
             with only_ours("on_job"):
                 answer = self._on_job(status)
                 if inspect.isawaitable(answer):
                     await answer
+            self._telling = None
         for reader in list(self._readers):
             # Its reader has left, while it or another one was waited for.
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):

@@ -182,6 +182,59 @@ class TestWhenItSends:
             assert stream.status.success_count == 3
             assert stream.statistics().pending == 0
 
+    async def test_flush_does_not_wait_for_what_comes_later(
+        self, make: Callable[..., Stream]
+    ) -> None:
+        """It returns when that is done which was pending, though others never stop to add."""
+        fed = 0
+
+        async def feed(stream: Stream) -> None:
+            nonlocal fed
+            while True:
+                fill(stream, 1, fed)
+                stream.adversary(f"a {fed}", f"a {fed}")
+                fed += 1
+                await stream.drain()
+                await stream._pipeline.changed()
+
+        async with make(linger=0.0) as stream, anyio.create_task_group() as tasks:
+            tasks.start_soon(feed, stream)
+            while fed < 5:
+                await anyio.lowlevel.checkpoint()
+            before = fed
+            await stream.flush()
+            done = stream.status.success_count
+            tasks.cancel_scope.cancel()
+
+        assert done >= 2 * before
+
+    async def test_flush_of_what_is_discarded(
+        self, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """What is taken back while it is waited for is not waited for any more."""
+        gate.shut()
+        async with make(max_entities_per_job=1) as stream, anyio.create_task_group() as tasks:
+            fill(stream, 1)
+            await stream.drain()
+            await gate.asked.wait()
+            host = stream.host("bad.example")
+            tasks.start_soon(stream.flush)
+            await anyio.wait_all_tasks_blocked()
+            stream.discard(host)
+            gate.open.set()
+
+        assert stream.statistics().jobs_done == 1
+
+    async def test_flush_by_on_job(self, make: Callable[..., Stream]) -> None:
+        """It would wait for itself, so it is refused."""
+
+        async def on_job(status: BatchStatus) -> None:
+            await stream.flush()
+
+        with pytest.raises(UsageError, match="on_job cannot wait"):
+            async with make(on_job=on_job) as stream:
+                fill(stream, 1)
+
     async def test_extend(self, sandbox: Sandbox, make: Callable[..., Stream]) -> None:
         """Groups, indicators and associations come from iterables of either kind."""
         items = [
@@ -266,6 +319,44 @@ class TestFeeds:
                 raise ZeroDivisionError
 
         assert sandbox.jobs == []
+
+    async def test_a_feed_that_waits_is_left_when_a_step_fails(
+        self, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """The failure is raised at once, not when the feed has given some hundred more."""
+        gate.failures = [RequestRefusedError("no")]
+        ended = False
+
+        async def feed() -> AsyncIterator[dict[str, Any]]:
+            nonlocal ended
+            try:
+                yield {"type": "Address", "summary": "1.2.3.4", "xid": "i"}
+                await anyio.sleep_forever()
+            finally:
+                ended = True
+
+        with pytest.raises(RequestRefusedError):
+            async with make(linger=0.0) as stream:
+                await stream.extend(feed())
+        with pytest.raises(RequestRefusedError):
+            await stream.extend(feed())
+
+        assert ended
+
+    async def test_a_feed_that_is_cancelled(self, make: Callable[..., Stream]) -> None:
+        """That is the caller's affair, and what came before is sent."""
+
+        async def feed() -> AsyncIterator[dict[str, Any]]:
+            yield {"type": "Address", "summary": "1.2.3.4", "xid": "i"}
+            scope.cancel()
+            await anyio.sleep_forever()
+
+        async with make() as stream:
+            with anyio.CancelScope() as scope:
+                await stream.extend(feed())
+
+        assert scope.cancelled_caught
+        assert stream.status.success_count == 1
 
 
 class TestHeldLinks:
