@@ -472,6 +472,7 @@ class Batch(StepByStep, Retrying):
         with anyio.CancelScope(shield=True):
             if self._resumed is not None:
                 await self._keep_records(jobs)
+                await self._resumed.keep_contents(jobs, self._spool)
             await self._recorder.told(jobs)
 
     def _note_standing(self, error: AiotcbatchError, partial: BatchStatus) -> None:

@@ -644,6 +644,7 @@ class Stream(TypedBuilder, Retrying):
         await self._bury([job])
         if self._resumed is not None:
             await self._keep_records([job])
+            await self._resumed.keep_contents([job], self._spool)
         status = job.result
         self._add_up(status)
         self._jobs_done += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,10 @@ from anyio.lowlevel import checkpoint
 
 from aiotcbatch.collecting.chunk import Chunk
 from aiotcbatch.collecting.held import HeldLink
-from aiotcbatch.collecting.origins import Origin
+from aiotcbatch.collecting.origins import Origin, StoredContent
 from aiotcbatch.collecting.segments import Cut, loaded
 from aiotcbatch.entities.contents import FileItem, LostContent
-from aiotcbatch.errors import JobError
+from aiotcbatch.errors import AiotcbatchError, JobError
 from aiotcbatch.journal.recorder import JournalRecorder
 from aiotcbatch.journal.records import Kind, Run, Segment
 from aiotcbatch.journal.store import Journal
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from aiotcbatch.collecting import segments
     from aiotcbatch.collecting.buffer import Buffer
     from aiotcbatch.collecting.group_buffer import GroupBuffer
-    from aiotcbatch.collecting.spool import StoredSlice
+    from aiotcbatch.collecting.spool import Spool, StoredSlice
     from aiotcbatch.entities.contents import FileContent
     from aiotcbatch.journal.records import Restored, StoredFile, StoredJob
 
@@ -264,10 +265,23 @@ class Keeper:
         return job
 
 
+class _KeptContent(StoredContent):
+    """A content that the journal has as long as its job is not done."""
+
+    async def keep(self, spool: Spool) -> None:
+        """Copy it to a spool."""
+        self._kept = await spool.write(memoryview(await self._kept.fetch()))
+
+
 def _item(file: StoredFile, ask: Callable[[str], FileContent | None] | None) -> FileItem:
-    content = file.source.content(file.xid, ask)
-    if content is None and file.source.origin is Origin.OPAQUE:
-        content = LostContent(file.source.detail)
+    content: FileContent | None
+    source = file.source
+    if source.kept is not None:
+        content = _KeptContent(source.kept, text=source.origin is Origin.TEXT)
+    else:
+        content = source.content(file.xid, ask)
+    if content is None and source.origin is Origin.OPAQUE:
+        content = LostContent(source.detail)
     return FileItem(xid=file.xid, type=file.type, content=content, file_name=file.file_name)
 
 
@@ -313,6 +327,21 @@ class Resumed:
     groups: list[str] = field(default_factory=list)
     #: Links that wait for groups which have not come.
     held: list[HeldLink] = field(default_factory=list)
+
+    async def keep_contents(self, jobs: Iterable[Job], spool: Spool) -> None:
+        """
+        Copy what jobs could not upload out of the journal, which is to forget it.
+
+        Args:
+            jobs: They are over, and their results are told.
+            spool: Where to.
+        """
+        for job in jobs:
+            for item in job.unfiled.values():
+                if isinstance(item.content, _KeptContent):
+                    # Where that cannot be, the job is done all the same: who reads it is told.
+                    with suppress(AiotcbatchError, OSError):
+                        await item.content.keep(spool)
 
 
 async def resume(

@@ -22,7 +22,7 @@ from aiotcbatch.errors import (
     ValidationError,
 )
 from aiotcbatch.results.status import BatchStatus
-from aiotcbatch.sandbox import Sandbox
+from aiotcbatch.sandbox import Sandbox, forbidden
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import JobSettings
 
@@ -382,7 +382,37 @@ class TestFiles:
 
         await anyio.Path(path).unlink()
         await status.write_dead_letters(path)
-        assert "is closed" in lines_of(path)[0]["file"]["lost"]
+        assert base64.b64decode(lines_of(path)[0]["file"]["base64"]) == b"kept"
+
+    @pytest.mark.parametrize("kind", ["batch", "stream"])
+    async def test_from_a_journal_that_has_forgotten_it(
+        self, place: Place, tmp_path: Path, kind: str
+    ) -> None:
+        """What a result has of a job that is done can be sent again, in and after the block."""
+        contents = {"a": b"a", "b": "\N{LATIN SMALL LETTER E WITH ACUTE}"}
+        options: dict[str, Any] = {"journal": tmp_path / "journal"}
+        async with place.batch(**options) as batch:
+            for xid, content in contents.items():
+                batch.document(xid, "d.bin", content, xid=xid)
+            await batch.drain()
+        place.sandbox.faults.add("file_upload", forbidden(), times=4 if kind == "batch" else 2)
+        told: list[BatchStatus] = []
+        if kind == "batch":
+            async with place.batch(**options) as batch:
+                told.append(await batch.submit(halt_on_error=False))
+                told.append(await batch.retry(told[0], halt_on_error=False))
+        else:
+            options |= {"on_job": told.append, "halt_on_failure": False}
+            settings, clock = JobSettings(owner=OWNER, halt_on_error=False), place.time.clock
+            async with Stream(place.wire, settings, clock=clock, **options):
+                pass
+        assert not any(upload.uploaded for status in told for upload in status.uploads)
+
+        assert (await place.batch().retry(told[-1])).ok
+        assert {xid: file.content for xid, file in place.sandbox.files.items()} == {
+            "a": b"a",
+            "b": "\N{LATIN SMALL LETTER E WITH ACUTE}".encode(),
+        }
 
 
 class TestRetry:
