@@ -8,13 +8,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.collecting.buffer import SEGMENT_BYTES, Buffer, xid_of
-from aiotcbatch.collecting.plain import FAMILIAR, is_short_text
+from aiotcbatch.collecting.plain import FAMILIAR, is_short_text, rest_is_plain
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.shelf import CROWD, LARGE_RECORD, LinkRules, Shelf
 from aiotcbatch.collecting.xid_index import SHARD_MASK
 from aiotcbatch.entities.indicator import INDICATOR_CLASSES, CustomIndicator, Indicator
 from aiotcbatch.entities.summaries import GLANCES
-from aiotcbatch.entities.values import MAX_CONFIDENCE, MAX_RATING
+from aiotcbatch.entities.values import MAX_CONFIDENCE, MAX_RATING, attribute_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -105,7 +105,6 @@ class IndicatorShelf(Shelf[Indicator]):
         """
         if given.__class__ is not dict or self.open or self.draining:
             return None
-        familiar = FAMILIAR
         try:
             xid = given["xid"]
             glance, cls = self._usual[given["type"]]
@@ -124,23 +123,25 @@ class IndicatorShelf(Shelf[Indicator]):
                 looked_at += attributes.__class__ is list
                 for item in attributes:
                     value = item["value"]
-                    if value.__class__ is not str or not value or "securityLabel" in item:
+                    if value.__class__ is not str or not value:
+                        attribute_value(value, "value")
+                    if "securityLabel" in item:
                         return None
-                    if item["type"] not in familiar and not is_short_text(item["type"]):
+                    if item["type"] not in FAMILIAR and not is_short_text(item["type"]):
                         return None
             if (tags := given.get("tag")) is not None:
                 looked_at += tags.__class__ is list
                 for item in tags:
-                    if item["name"] not in familiar and not is_short_text(item["name"]):
+                    if item["name"] not in FAMILIAR and not is_short_text(item["name"]):
                         return None
             if (labels := given.get("securityLabel")) is not None:
                 looked_at += labels.__class__ is list
                 for item in labels:
-                    if item["name"] not in familiar and not is_short_text(item["name"]):
+                    if item["name"] not in FAMILIAR and not is_short_text(item["name"]):
                         return None
                     if "color" in item:
                         return None
-            if looked_at != len(given):
+            if looked_at != len(given) and not self._takes_rest(given, cls):
                 return None
             record = encode(given)
         except (KeyError, OSError, TypeError, ValueError):
@@ -172,6 +173,16 @@ class IndicatorShelf(Shelf[Indicator]):
             handle = self._handle = new(cls)
         handle.xid, handle.term = xid, self.term
         return handle
+
+    def _takes_rest(self, given: dict[str, Any], cls: type[Indicator]) -> bool:
+        """Whether what else a dict has is right and usual too, and it waits for no group."""
+        if not rest_is_plain(given, cls, "summary"):
+            return False
+        if "associatedGroups" in given:
+            if self._links.indicator_waits(given):
+                return False
+            self.buffer.filling.refers = True
+        return True
 
     def put(self, data: Mapping[str, Any]) -> Indicator | None:
         """Encode a checked wire dict at once, as described at `Shelf.put`."""

@@ -18,7 +18,7 @@ from aiotcbatch.errors import ValidationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aiotcbatch.entities.entity import Entity
+    from aiotcbatch.entities.entity import Entity, Field
 
     Kinds = Mapping[str, tuple[type[Entity], Callable[[Any, str], str], bool, bool]]
 
@@ -90,7 +90,9 @@ def plain(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part would cos
                 kind, value = item["type"], item["value"]
                 if kind not in familiar and not is_short_text(kind):
                     return None
-                if value.__class__ is not str or not value or "securityLabel" in item:
+                if value.__class__ is not str or not value:
+                    values.attribute_value(value, "value")
+                if "securityLabel" in item:
                     return None
         if (tags := given.get("tag")) is not None:
             looked_at += tags.__class__ is list
@@ -102,34 +104,60 @@ def plain(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part would cos
             for item in labels:
                 if (name := item["name"]) not in familiar and not is_short_text(name):
                     return None
-                if "color" in item:
+                color = item.get("color")
+                if color is not None and values.label_color(color, "color") != color:
                     return None
-        if looked_at != len(given) and not all(
-            key == named or _is_plain(key, value, cls, named) for key, value in given.items()
-        ):
+        if looked_at != len(given) and not rest_is_plain(given, cls, named):
             return None
     except (KeyError, TypeError, ValidationError):
         return None
     return data if is_whole else value_fields(wire) | data
 
 
-def _is_plain(key: str, value: Any, cls: type[Entity], named: str) -> bool:
-    if key in _LOOKED_AT:
-        return True
-    if key in _PARTS:
-        return value.__class__ is list
-    if key == _LINKS[named]:
-        xids = value
-        if named == "summary":  # those of an indicator may be dicts too
-            xids = [link if link.__class__ is str else link["groupXid"] for link in value]
-        return value.__class__ is list and all(xid.__class__ is str and xid for xid in xids)
-    field = cls.fields.get(key)
-    if field is None or field.wire != key or value is None:
+def rest_is_plain(given: dict[str, Any], cls: type[Entity], named: str) -> bool:
+    """
+    Whether all that a dict has is right and of the usual kind, its names, parts and scores aside.
+
+    Raises:
+        KeyError: When something in it is not there.
+        TypeError: When something in it is of the wrong kind.
+        ValidationError: When a value cannot be right.
+    """
+    fields, links = cls.fields, _LINKS[named]
+    for key, value in given.items():
+        if key in _LOOKED_AT or key == named:
+            continue
+        if key in _PARTS:
+            right = value.__class__ is list
+        elif key == links:
+            right = value.__class__ is list and all(
+                map(_is_link if named == "summary" else _is_text, value)
+            )
+        else:
+            right = key in fields and _is_plain(fields[key], key, value)
+        if not right:
+            return False
+    return True
+
+
+def _is_plain(field: Field[Any, Any], key: str, value: Any) -> bool:
+    """Whether a field is called by its wire name, and its value goes over the wire as it is."""
+    if field.wire != key or value is None:
         return False
     if key in _SCORES:
         return True
     wire = field.convert(value, key)
     return wire.__class__ is value.__class__ and wire == value
+
+
+def _is_text(xid: Any) -> bool:
+    return xid.__class__ is str and bool(xid)
+
+
+def _is_link(link: Any) -> bool:
+    """Whether it is an indicator's link to a group: an xid, or an object that has one."""
+    xid = link if link.__class__ is str else link["groupXid"]
+    return xid.__class__ is str and bool(xid)
 
 
 def is_short_text(name: Any) -> bool:

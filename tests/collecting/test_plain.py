@@ -170,6 +170,15 @@ def test_what_feeds_send_is_taken(indicator: dict[str, Any]) -> None:
             "attribute": [{"type": "Description", "value": "d", "displayed": True}],
             "securityLabel": [{"name": "TLP:RED"}],
         },
+        {
+            "type": "Host",
+            "summary": "a.example",
+            "xid": "x",
+            "attribute": [{"type": "Count", "value": 5}, {"type": "Seen", "value": False}],
+            "associatedGroups": [{"groupXid": "g"}, "h"],
+            "lastModified": "2020-01-01T00:00:00Z",
+            "flag1": True,
+        },
     ],
 )
 def test_what_most_feeds_send_is_taken_at_once(indicator: dict[str, Any]) -> None:
@@ -199,7 +208,7 @@ ATTRIBUTE = {"type": "Description", "value": "d"}
         {"confidence": True},
         {"confidence": 101},
         {"attribute": [{"type": "Description", "value": ""}]},
-        {"attribute": [{"type": "Description", "value": 5}]},
+        {"attribute": [{"type": "Description", "value": float("nan")}]},
         {"attribute": [{"type": "", "value": "d"}]},
         {"attribute": [{**ATTRIBUTE, "securityLabel": [{"name": "TLP:RED"}]}]},
         {"attribute": (ATTRIBUTE,)},
@@ -210,8 +219,13 @@ ATTRIBUTE = {"type": "Description", "value": "d"}
         {"securityLabel": [{"name": "TLP:RED", "color": "#ff0000"}]},
         {"securityLabel": [{"name": ""}]},
         {"securityLabel": ""},
-        {"associatedGroups": [{"groupXid": "g"}]},
-        {"newerField": object()},
+        {"associatedGroups": [{"groupXid": ""}]},
+        {"associatedGroups": "g"},
+        {"associatedGroupXid": ["g"]},
+        {"lastModified": "2020-01-01"},
+        {"flag1": None},
+        {"dnsActive": True},
+        {"newerField": 1},
     ],
 )
 def test_what_is_wrong_or_unusual_is_not_taken_at_once(unusual: dict[str, Any]) -> None:
