@@ -365,7 +365,7 @@ class Stream(TypedBuilder, Retrying):
             How many were added.
 
         Raises:
-            ConfigurationError: When ``on_refused`` is a coroutine function.
+            ConfigurationError: When ``source`` or ``on_refused`` is no plain function.
             ValidationError: When one of them cannot be right.
             AiotcbatchError: When a step failed, with ``halt_on_failure``; an async iterable that is
                 waited for is cancelled then.

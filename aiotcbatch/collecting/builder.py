@@ -23,6 +23,7 @@ from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.shelf import SLICE_SECONDS, LinkRules
 from aiotcbatch.collecting.spool import Spool
 from aiotcbatch.entities import summaries, values
+from aiotcbatch.entities.entity import Entity
 from aiotcbatch.entities.group import GROUP_CLASSES, Group
 from aiotcbatch.entities.indicator import INDICATOR_CLASSES, CustomIndicator, File, Indicator
 from aiotcbatch.entities.metadata import Association
@@ -33,8 +34,6 @@ from aiotcbatch.xid import random_xid, unique_xid
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from os import PathLike
-
-    from aiotcbatch.entities.entity import Entity
 
 __all__ = ["Builder", "encoded_source"]
 
@@ -346,7 +345,7 @@ class Builder:
             ValidationError: When there is no such entity.
         """
         shelf = self._groups if isinstance(entity, Group) else self._indicators
-        if not shelf.discard(entity.xid):
+        if not isinstance(entity, Entity) or not shelf.discard(entity.xid):
             raise ValidationError("entity", entity, "one that waits to be submitted")
 
     async def drain(self) -> None:

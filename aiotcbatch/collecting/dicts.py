@@ -187,7 +187,8 @@ class DictBuilder(Builder):
             How many were added.
 
         Raises:
-            ConfigurationError: When ``on_refused`` is a coroutine function.
+            ConfigurationError: When ``source`` or ``on_refused`` is no function, or a coroutine
+                function.
             ValidationError: When one of them cannot be right; its message begins with the number
                 of the dict, and those before it are added.
         """

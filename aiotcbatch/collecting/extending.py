@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aiotcbatch.checking import checked_callable
 from aiotcbatch.errors import ConfigurationError, ValidationError
 
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ async def extend(
     iterable = isinstance(items, (AsyncIterable, Iterable))
     if not iterable or isinstance(items, (Mapping, str, bytes)):
         raise ValidationError("items", items, "an iterable or async iterable of dicts")
-    if iscoroutinefunction(on_refused) or iscoroutinefunction(type(on_refused).__call__):
-        raise ConfigurationError("on_refused", on_refused, "a plain function; it is not awaited")
+    for name, function in (("source", source), ("on_refused", on_refused)):
+        checked_callable(name, function, "a plain function of two arguments, or None")
+        if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
+            raise ConfigurationError(name, function, "a plain function; it is not awaited")
     taken = _Taken(add_plain, add, source, on_refused)
     return await take_all(items, taken.take, drain) - taken.refused
 

@@ -195,8 +195,9 @@ class TestDrain:
 
         assert len(builder) == 0
         assert await document(builder) == {}
-        with pytest.raises(ValidationError, match="waits"):
-            builder.discard(opened)
+        for gone in (opened, "x", None):
+            with pytest.raises(ValidationError, match="waits"):
+                builder.discard(gone)  # type: ignore[arg-type]
 
     async def test_malware_needs_a_password(self, builder: TypedBuilder) -> None:
         """A malware document without its password is named."""
@@ -850,6 +851,13 @@ class TestExtend:
         for told in (on_refused, Listener()):
             with pytest.raises(ConfigurationError, match=r"on_refused is .* a plain function"):
                 await TypedBuilder().extend([], on_refused=told)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("name", ["source", "on_refused"])
+    async def test_what_cannot_be_called_is_refused(self, name: str) -> None:
+        """Before any item is taken."""
+        builder, options = TypedBuilder(), {name: 5}
+        with pytest.raises(ConfigurationError, match=f"{name} is 5, accepted is a plain function"):
+            await builder.extend([{"type": "Host"}], **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("given", [5, "text", b"text", [], ["l"]])
