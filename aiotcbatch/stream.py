@@ -156,8 +156,8 @@ class Stream(TypedBuilder, Retrying):
         halt_on_failure: True ends the stream at the first step that fails: the next ``drain()``
             raises, and so does `extend` where it waits for an async iterable. False goes on: jobs
             of which that may be a matter of time are tried again for as long as the stream lives,
-            and once more at its end; other failures, and files that were not uploaded, are in the
-            job's status.
+            before any that came later, and once more at its end; other failures, and
+            files that were not uploaded, are in the job's status.
         on_job: Called, and awaited if need be, with the status of each job that has ended; the next
             one is told when it has returned, so it must not wait for jobs, nor drain.
         journal: A file in which everything that was drained survives the process until it is
@@ -231,6 +231,7 @@ class Stream(TypedBuilder, Retrying):
             options,
             clock=self._clock,
             on_recut=self._replace,
+            retries=self._is_retried,
         )
         self._pipeline = self._new_pipeline(self._next_jobs())
         self._tasks: TaskGroup | None = None
@@ -627,17 +628,16 @@ class Stream(TypedBuilder, Retrying):
         while True:
             while self._pipeline.finished:
                 job = self._pipeline.finished.popleft()
-                if self._is_retried(job):
+                if job in self._pipeline.away:
                     tasks.start_soon(self._guard, partial(self._try_again, job))
                 else:
                     await self._told(job)
             await self._pipeline.changed()
 
     async def _try_again(self, job: Job) -> None:
-        """Hand a job in once more after a pause, which holds up no other."""
+        """Hand a job in once more after a pause."""
         await self._clock.sleep(min(job.attempts, LONGEST_PAUSE))
-        self._again.append(job)
-        self._pipeline.wake()
+        self._pipeline.again(job)
 
     async def _told(self, job: Job) -> None:
         """Count a job that has ended, and tell those who follow."""
@@ -678,7 +678,7 @@ class Stream(TypedBuilder, Retrying):
 
     def _is_retried(self, job: Job) -> bool:
         """Whether trying a job again may help: as long as the stream lives, once at its end."""
-        failure = job.result.failure
+        failure = job.failure
         if failure is None or not job.unfinished or not is_transient(failure):
             return False
         return not self._ending or job.attempts <= 1

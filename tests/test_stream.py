@@ -16,6 +16,7 @@ from aiotcbatch.errors import (
     ClosedError,
     ConfigurationError,
     ConnectError,
+    ConnectionLostError,
     RequestRefusedError,
     UsageError,
     ValidationError,
@@ -66,12 +67,16 @@ class Gate(Transport):
         self.open.set()
         self.asked = anyio.Event()
         self.failures: list[Exception] = []
+        #: Method and path of a request that never gets an answer.
+        self.refused: tuple[str, str] | None = None
 
     async def request(self, *args: Any, **kwargs: Any) -> Any:
         self.asked.set()
         await self.open.wait()
         if self.failures:
             raise self.failures.pop(0)
+        if args[:2] == self.refused:
+            raise ConnectionLostError("too much")
         return await super().request(*args, **kwargs)
 
     def shut(self) -> None:
@@ -588,35 +593,48 @@ class TestFailure:
         assert stream.status.success_count == 5
         assert sizes(sandbox) == [5]
 
-    async def test_waiting_for_one_job_holds_up_no_other(
-        self, make: Callable[..., Stream], gate: Gate
+    async def test_a_job_that_could_not_be_sent_is_not_overtaken(
+        self, sandbox: Sandbox, make: Callable[..., Stream], gate: Gate
     ) -> None:
-        """While a job that failed waits for its next try, others go out and are told."""
-        time, told, waits = Time(), anyio.Event(), []
-
-        async def sleep(seconds: float) -> None:
-            if seconds == 1 and not waits:  # before the second try
-                waits.append(seconds)
-                await told.wait()
-            await time.sleep(seconds)
-
-        clock = Clock(now=lambda: time.now, sleep=sleep)
+        """What came later waits for it, so that old values do not take the place of new ones."""
+        time = Time(held_from=1.0)
         gate.failures = [ConnectError("away")]
-        async with make(
-            halt_on_failure=False,
-            max_entities_per_job=1,
-            clock=clock,
-            on_job=lambda _: told.set(),
-        ) as stream:
-            fill(stream, 1)
+        async with make(halt_on_failure=False, max_entities_per_job=1, clock=time.clock) as stream:
+            stream.address("1.2.3.4", rating=1)
             await stream.drain()
-            while not waits:
-                await anyio.lowlevel.checkpoint()
-            fill(stream, 1, 10)
-            await stream.flush()
+            await time.waiting.wait()  # for its second try
+            for rating in (2, 3):
+                stream.address("1.2.3.4", rating=rating)
+                await stream.drain()
+                await anyio.wait_all_tasks_blocked()
+            assert sandbox.jobs == []
+            time.held.set()
 
-        assert waits
-        assert stream.status.success_count == 2
+        sent = [job.document["indicator"][0]["rating"] for job in sandbox.jobs]
+        assert sent == [1.0, 2.0, 3.0]
+        assert stream.status.success_count == 3
+
+    async def test_a_job_that_the_server_does_not_take_holds_up_no_other(
+        self, sandbox: Sandbox, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """Where it answers all else, later jobs pass it after some tries."""
+        told: list[BatchStatus] = []
+        passed = anyio.Event()
+
+        def on_job(status: BatchStatus) -> None:
+            told.append(status)
+            passed.set()
+
+        gate.refused = ("POST", "/v2/batch/1")
+        async with make(halt_on_failure=False, max_entities_per_job=1, on_job=on_job) as stream:
+            fill(stream, 3)
+            await stream.drain()
+            await passed.wait()
+            assert told[0].id == 2
+            gate.refused = None
+
+        assert sorted(status.id or 0 for status in told) == [1, 2, 3]
+        assert stream.status.success_count == 3
 
     async def test_what_it_does_not_heal_is_told(
         self, make: Callable[..., Stream], gate: Gate

@@ -137,6 +137,9 @@ class Phase(Enum):
 #: Phases in which the server does not have the document, or may not.
 UNSENT = frozenset({Phase.CUT, Phase.CREATED, Phase.UPLOADING})
 
+#: A document that the server denied so often is likely to be why, and not the moment.
+MOST_DENIED = 3
+
 #: What can be said of all entities of a job that is no further.
 _STANDINGS: Mapping[Phase, OutcomeState] = {
     Phase.CUT: "unprocessed",
@@ -167,6 +170,8 @@ class Job:
     attempts: int = 0
     #: How often the server forgot it since it was taken up.
     times_forgotten: int = 0
+    #: How often the server has not taken the document, though it answered else.
+    times_denied: int = 0
     #: Contents that are still to be uploaded, by xid.
     files: dict[str, FileItem] = field(default_factory=dict)
     #: What became of each file, by xid in the order of the groups; None until it is known.
@@ -258,6 +263,10 @@ class Job:
             return False
         # Only associations point to indicators.
         return bool(earlier.group_count or self.association_count)
+
+    def holds_up(self, later: Job) -> bool:
+        """Whether a later job is to be sent after it, which could not be sent yet."""
+        return self.unsent and self.times_denied < MOST_DENIED and self.number <= later.number
 
     @property
     def failure(self) -> Exception | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -40,7 +41,9 @@ class Pipeline:
     the server; one fetches the errors of completed jobs; one uploads their files. A job with
     entities that may point to an earlier job's groups is not uploaded before what is to be there
     of that one is there. A job that the server cannot do with is cut into smaller ones, which
-    take its place.
+    take its place. None overtakes one that could not be sent and is to be handed in `again`, as
+    it may have older values of the same entities; but for one whose document the server does not
+    take though it answers, which would hold up all others for ever.
 
     Everything is in the jobs themselves, so a run that was cancelled or has failed can be
     followed by another, of this pipeline or of another one.
@@ -57,6 +60,7 @@ class Pipeline:
         clock: The time.
         recorder: Told how far each job is, before the next thing is done with it.
         on_recut: Called with a job and those that take its place; the source does not give them.
+        retries: Says of a job that has ended with a failure whether it is handed in `again`.
     """
 
     def __init__(
@@ -68,9 +72,11 @@ class Pipeline:
         clock: Clock,
         recorder: Recorder = NO_RECORDER,
         on_recut: Callable[[Job, list[Job]], None] | None = None,
+        retries: Callable[[Job], bool] = lambda _: False,
     ) -> None:
         self._steps = Steps(transport, schedule, clock, recorder)
         self._on_recut = on_recut
+        self._retries = retries
         self._options = options
         self._source = jobs
         self._clock = clock
@@ -78,9 +84,11 @@ class Pipeline:
         self._dry = False
         #: The next job, if it waits for its turn.
         self._next: Job | None = None
-        #: Jobs to be sent before all others: those that the server forgot after their upload, and
-        #: those into which one was cut.
+        #: Jobs to be taken up before all others: those that the server forgot after their upload,
+        #: those into which one was cut, and those that were handed in again.
         self._again: set[Job] = set()
+        #: Jobs that ended with a failure and will be handed in again.
+        self.away: set[Job] = set()
         self._on_server: deque[Job] = deque()
         self._completed: deque[Job] = deque()
         self._filing: deque[Job] = deque()
@@ -139,6 +147,15 @@ class Pipeline:
         self._changed.set()
         self._changed = anyio.Event()
 
+    def again(self, job: Job) -> None:
+        """Take up a job once more that is `away`, before all that come after it."""
+        self.away.remove(job)
+        at = bisect_left(self.jobs, job.number, key=lambda other: other.number)
+        self.jobs.insert(at, job)
+        job.retried()
+        self._again.add(job)
+        self.wake()
+
     def stop(self) -> None:
         """Take no further job up; those that were begun go on to their end."""
         waiting = {self._next, *self._again}
@@ -191,6 +208,8 @@ class Pipeline:
         if job.failure is None:
             job.chunk = None  # nobody needs it any more, and it may be large
         self.jobs.remove(job)
+        if job.failure is not None and self._retries(job):
+            self.away.add(job)
         self.finished.append(job)
         self.wake()
 
@@ -253,6 +272,8 @@ class Pipeline:
             return True
         most = self._options.max_jobs
         if len(self._on_server) >= most or len(self._completed) + len(self._filing) >= most:
+            return False
+        if any(other.holds_up(job) for other in self.away):
             return False
         earlier = takewhile(lambda other: other is not job, self.jobs)
         return not any(job.waits_for(other) for other in earlier)

@@ -256,6 +256,7 @@ class Steps:
                 job.uploaded(self._clock.now())
                 return answer
         if not await self._has_arrived(job, doubt):
+            job.times_denied += 1
             raise doubt or AssertionError("an upload was in doubt for no reason")
         return dict(_QUEUED)
 
@@ -281,6 +282,7 @@ class Steps:
         try:
             status = await self.api.create_and_upload(job.settings, job.document)
         except UNKNOWN_OUTCOME as error:
+            job.times_denied += not was_refused_unseen(error)
             if job.settings.repeatable or was_refused_unseen(error):
                 job.withdrawn()
             else:
