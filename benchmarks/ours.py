@@ -43,14 +43,16 @@ async def collect(
         await batch.drain()
 
 
-async def build(number: int, interface: int, *, at_once: bool = False) -> dict[str, Any]:
+async def build(
+    number: int, interface: int, *, at_once: bool = False, every: int = DRAIN
+) -> dict[str, Any]:
     """Build, encode and cut into jobs, as a submit does."""
 
     async def add(batch: Batch, number: int) -> None:
         if at_once:
             await batch.extend(map(as_dict, range(number)))
         else:
-            await collect(batch, number, interface=interface)
+            await collect(batch, number, interface=interface, every=every)
 
     async with client(NOWHERE) as nobody:
         await add(nobody.batch("MyOrg"), DRAIN)  # warms up
