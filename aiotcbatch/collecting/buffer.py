@@ -142,7 +142,7 @@ class Buffer:
         """Forget what the index has of records that are gone, giving way to other tasks."""
         # Once round is enough: what is left then is of segments that are there still.
         for _ in range(SHARDS):
-            if not self._sweep():
+            if not self.sweep():
                 return
             await checkpoint()
 
@@ -255,7 +255,7 @@ class Buffer:
             self._nbytes -= segment.nbytes(at, at + 1)
         else:
             self._forget(segment, 1, segment.nbytes(at, at + 1))
-            self._sweep()
+            self.sweep()
         place = segment.first + at
         if place < self._handed_until:
             self._reopened[key] = place
@@ -294,7 +294,7 @@ class Buffer:
             cut.refers = cut.refers or segment.refers
             segment.taken = stop
             self._forget(segment, stop - start, segment.nbytes(start, stop))
-        self._sweep()  # once, since all of this is one step of the event loop
+        self.sweep()  # once, since all of this is one step of the event loop
         return cut
 
     def _forget(self, segment: Segment, count: int, nbytes: int) -> None:
@@ -306,7 +306,7 @@ class Buffer:
             self._segments.remove(segment)
             self._segment_bytes -= segment.memory_bytes
 
-    def _sweep(self) -> bool:
+    def sweep(self) -> bool:
         """Forget a bit of what the index has of segments that are gone; False if that is little."""
         if self.index.entries > 2 * self.count + _SPARE_ENTRIES:
             self.index.sweep(self._alive)
@@ -331,7 +331,7 @@ class Buffer:
             self._segments.append(segment)
             self._segment_bytes += segment.memory_bytes
         self.index.entries += len(segment)
-        self._sweep()
+        self.sweep()
 
     # What the journal is told, and what it gives back
 

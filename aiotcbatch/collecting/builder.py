@@ -377,20 +377,21 @@ class Builder:
     async def _spill(self) -> None:
         """Move encoded entities to disk, so that no more than the limit stays in memory."""
         await self._tidy()
-        buffers = self._buffers
-        excess = sum(buffer.memory_bytes for buffer in buffers) - self._memory_limit
-        for buffer in buffers:
-            if excess > 0:
-                excess -= await buffer.spill(self._spool, excess)
-        excess = sum(buffer.index_bytes for buffer in buffers) - self._memory_limit
-        for buffer in buffers:
-            if excess > 0:
-                excess -= await buffer.compact(excess)
+        indicators, associations, groups = self._buffers
+        held = indicators.memory_bytes + associations.memory_bytes + groups.memory_bytes
+        if held > self._memory_limit:
+            for buffer in self._buffers:
+                held -= await buffer.spill(self._spool, max(0, held - self._memory_limit))
+        found_by = indicators.index_bytes + associations.index_bytes + groups.index_bytes
+        if found_by > self._memory_limit:
+            for buffer in self._buffers:
+                found_by -= await buffer.compact(max(0, found_by - self._memory_limit))
 
     async def _tidy(self) -> None:
         """Forget by what those entities were found that were cut off since."""
         for buffer in self._buffers:
-            await buffer.tidy()
+            if buffer.sweep():
+                await buffer.tidy()
 
     @property
     def _buffers(self) -> tuple[Buffer, ...]:
