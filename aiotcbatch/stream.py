@@ -167,7 +167,8 @@ class Stream(TypedBuilder, Retrying):
             content, or None.
         dead_letters: A file to which is appended, as lines of JSON, what is not on the server with
             all its parts when its job has ended, and what was drained and is given up at the end;
-            see `Batch.add_failed`. Only its user can read it.
+            what a journal goes on with is neither. See `Batch.add_failed`. Only its user can read
+            it.
         validate: False takes every value that can be encoded, as it is given.
         indicator_types: The types that the instance knows, with the number of their values or
             the labels of these.
@@ -641,7 +642,8 @@ class Stream(TypedBuilder, Retrying):
 
     async def _told(self, job: Job) -> None:
         """Count a job that has ended, and tell those who follow."""
-        await self._bury([job])
+        if self._resumed is None or not job.unfinished:  # else the journal goes on with it
+            await self._bury([job])
         if self._resumed is not None:
             await self._keep_records([job])
             await self._resumed.keep_contents([job], self._spool)
@@ -660,6 +662,7 @@ class Stream(TypedBuilder, Retrying):
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 await reader.send(status)
         await self._recorder.told([job])
+        self._recorder.leave(job)
         del self._sending[job]
         self._pipeline.wake()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from aiotcbatch.errors import (
 )
 from aiotcbatch.sandbox import ManualClock, storage_full
 from aiotcbatch.stream import UNREAD_JOBS, Stream
-from aiotcbatch.submitting.job import JobSettings
+from aiotcbatch.submitting.job import Job, JobSettings
 from aiotcbatch.submitting.pipeline import Clock
 from aiotcbatch.transport.http import Transport
 
@@ -651,6 +652,43 @@ class TestFailure:
         assert stream.status.success_count == 2
         assert stream.status.failure is told[0].failure
         assert (stream.status.ok, stream.status.status) == (False, "Failed")
+
+    async def test_what_a_journal_goes_on_with_is_not_held_in_memory(
+        self, make: Callable[..., Stream], gate: Gate, tmp_path: Path
+    ) -> None:
+        """A stream that is refused again and again keeps none of what it has told of."""
+        gate.failures = [RequestRefusedError("no") for _ in range(20)]
+        options: dict[str, Any] = {"journal": tmp_path / "journal.db", "max_entities_per_job": 1}
+        async with make(halt_on_failure=False, **options) as stream:
+            fill(stream, 20)
+            await stream.flush()
+            gc.collect()
+            jobs = [held for held in gc.get_objects() if isinstance(held, Job)]
+            own = [job for job in jobs if job.settings is stream._settings]
+            # The total has the first failure, and so where it was; and the last is in hand.
+            assert len(own) <= 2
+        async with make(**options) as stream:
+            pass
+
+        assert stream.status.success_count == 20
+
+    async def test_what_a_journal_goes_on_with_is_no_dead_letter(
+        self, make: Callable[..., Stream], gate: Gate, tmp_path: Path
+    ) -> None:
+        """It would be sent twice, by who opens the journal and by who reads the dead letters."""
+        options: dict[str, Any] = {
+            "journal": tmp_path / "journal.db",
+            "dead_letters": tmp_path / "dead.ndjson",
+        }
+        gate.failures = [RequestRefusedError("no")]
+        async with make(halt_on_failure=False, **options) as stream:
+            fill(stream, 1)
+        assert stream.status.failure is not None
+        assert not options["dead_letters"].exists()
+        async with make(**options) as stream:
+            pass
+
+        assert stream.status.success_count == 1
 
     async def test_a_file_that_is_not_there_is_in_the_total(
         self, sandbox: Sandbox, make: Callable[..., Stream]

@@ -114,6 +114,10 @@ class JournalRecorder:
         for job in over:
             self._forget(job)
 
+    def leave(self, job: Job) -> None:
+        """Note nothing more of a job; in the journal it stays as it was noted."""
+        self._forget(job)
+
     def _forget(self, job: Job) -> None:
         for known in (self._numbers, self._phases, self._files):
             known.pop(job, None)

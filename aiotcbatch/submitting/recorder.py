@@ -27,6 +27,9 @@ class Recorder(Protocol):
     async def told(self, jobs: Iterable[Job]) -> None:
         """Note that somebody knows what these jobs came to."""
 
+    def leave(self, job: Job) -> None:
+        """Note nothing more of a job, which is as it was noted and is not gone on with here."""
+
 
 class _NoRecorder:
     """Notes nothing, as there is no journal."""
@@ -41,6 +44,9 @@ class _NoRecorder:
         """Note nothing."""
 
     async def told(self, jobs: Iterable[Job]) -> None:
+        """Note nothing."""
+
+    def leave(self, job: Job) -> None:
         """Note nothing."""
 
 

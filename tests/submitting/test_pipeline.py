@@ -184,6 +184,9 @@ class SlowRecorder:
     async def told(self, jobs: Any) -> None:
         """Note nothing."""
 
+    def leave(self, job: Job) -> None:
+        """Note nothing."""
+
 
 async def test_nothing_overtakes_while_a_recorder_writes() -> None:
     """A job that waits for one that was forgotten waits also while that is noted."""
