@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import logging
 import re
+from codeop import CommandCompiler
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -70,6 +72,40 @@ async def test_wrong_output_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     with pytest.raises(AssertionError, match=r"page\.md:5"):
         await documents.run(page, {}, {})
+
+
+def _pasted(block: documents.Block) -> None:
+    """Take the lines as the prompt of Python 3.11 does, where an empty one ends what is begun."""
+    compiler = CommandCompiler()
+    compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    typed: list[str] = []
+    for line in [*block.text.splitlines(), ""]:
+        typed.append(line)
+        if compiler("\n".join(typed), repr(block)) is not None:
+            typed = []
+    assert not typed
+
+
+_AT_THE_PROMPT = [
+    pytest.param(block, id=f"{_name(page)}:{block.line}")
+    for page in (ROOT / "README.md", ROOT / "docs" / "index.md", ROOT / "docs" / "tutorial.md")
+    for block in blocks(page)
+    if block.language == "python"
+]
+
+
+@pytest.mark.parametrize("block", _AT_THE_PROMPT)
+def test_what_is_said_to_go_to_the_prompt_can_be_pasted(block: documents.Block) -> None:
+    """A block has no empty line where it is indented, and one behind what is indented."""
+    _pasted(block)
+
+
+def test_what_cannot_be_pasted_is_found() -> None:
+    """A block that the prompt ends in its midst fails."""
+    text = "if True:\n    print(1)\n\n    print(2)\n"
+
+    with pytest.raises(SyntaxError):
+        _pasted(documents.Block(ROOT / "page.md", 1, "python", text))
 
 
 _COMMANDS = [
