@@ -49,7 +49,9 @@ def make_sandbox(
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    name, _, value = text.partition("=")
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigurationError("--set", text, "NAME=VALUE, such as upload_limit=2000000")
     try:
         known = orjson.loads(value)
     except orjson.JSONDecodeError:

@@ -69,7 +69,7 @@ def test_any_setting_can_be_set(text: str, name: str, value: object) -> None:
     ("what", "text", "message"),
     [
         ("limits", "upload_limit=many", "--set: upload_limit is 'many'"),
-        ("limits", "upload_limit", "--set: upload_limit is ''"),
+        ("limits", "upload_limit", "--set is 'upload_limit', accepted is NAME=VALUE"),
         ("limits", "upload_limit=-1", "upload_limit is -1"),
         ("limits", "no_such=1", "no_such"),
         ("faults", "upload", "fault is 'upload', accepted is ENDPOINT=FAULT"),
