@@ -222,7 +222,9 @@ async def _send(
     steps: Steps,
     statuses: list[BatchStatus],
 ) -> None:
-    step = steps.add("Submitting", len(batch) + batch.association_len, "entities")
+    # of jobs that a journal has on the server the batch does not count the entities
+    total = None if batch.in_flight else len(batch) + batch.association_len
+    step = steps.add("Submitting", total, "entities")
     try:
         async with aclosing(batch.submit_iter(halt_on_error=asked.halt_on_error)) as ended:
             async for status in ended:

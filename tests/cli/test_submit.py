@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ from aiotcbatch.cli.display import Display
 from aiotcbatch.cli.get import as_sent, get
 from aiotcbatch.cli.owners import owners
 from aiotcbatch.cli.submit import Submission, submit
+from aiotcbatch.client import Client
 from aiotcbatch.errors import AccessDeniedError, ConfigurationError, ValidationError
-from aiotcbatch.sandbox import Sandbox
+from aiotcbatch.sandbox import Sandbox, forbidden
 from aiotcbatch.xid import unique_xid
 
 if TYPE_CHECKING:
@@ -41,8 +43,11 @@ class _Screen:
 
     def __init__(self) -> None:
         self._out, self._err = io.StringIO(), io.StringIO()
+        hours = itertools.count(0.0, 3600.0)  # so long between two looks that every step is shown
         self.display = Display(
-            Console(file=self._out, width=200), Console(file=self._err, width=200)
+            Console(file=self._out, width=200),
+            Console(file=self._err, width=200),
+            clock=lambda: next(hours),
         )
 
     @property
@@ -354,6 +359,23 @@ async def test_delete_takes_entities_away(
 
     assert await submit(screen.display, asked) == 0
     assert sandbox.entities() == []
+
+
+async def test_jobs_of_a_journal_are_not_counted_against_what_is_read(
+    sandbox: Sandbox, screen: _Screen, tmp_path: Path
+) -> None:
+    """Where earlier jobs are still on the server, no total is claimed that they would exceed."""
+    sandbox.faults.add("status", forbidden(), times=1)
+    journal = str(tmp_path / "feed.journal")
+    async with Client.from_env() as client, client.batch("MyOrg", journal=journal) as batch:
+        batch.add_group({**_GROUP, "xid": "before"})
+        with pytest.raises(AccessDeniedError):
+            await batch.submit()
+    asked = Submission(files=(_written(tmp_path, _GROUP),), owner="MyOrg", journal=journal)
+
+    assert await submit(screen.display, asked) == 0
+    shown = [line.split(" (")[0] for line in screen.err.splitlines() if "Submitting" in line]
+    assert shown == ["Submitting: 1 entity", "Submitting: 2 entities", "Submitting: 2 entities"]
 
 
 async def test_an_owner_that_is_not_there(
