@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import orjson
 
@@ -27,7 +27,7 @@ async def get(display: Display, path: str, *, allow_plain_http: bool = False) ->
     Ask for a path of the API and write the answer to stdout.
 
     Args:
-        display: Where to say that the answer was empty.
+        display: Where to say that the answer was empty, or what its header ``Warning`` says.
         path: Below the API URL, such as ``/v2/owners``.
         allow_plain_http: Whether credentials may go in the clear to another machine.
 
@@ -39,6 +39,8 @@ async def get(display: Display, path: str, *, allow_plain_http: bool = False) ->
     """
     async with Client.from_env(allow_plain_http=allow_plain_http) as client:
         answer = await client.transport.request("GET", as_sent(path, str(client.transport.base)))
+    if warning := answer.headers.get("Warning"):
+        display.remark(f"The server warns: {unquote(warning)}")
     if not answer.body:
         display.remark(f"The answer is empty (status {answer.status}).")
     content = answer.body

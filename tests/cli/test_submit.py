@@ -423,6 +423,17 @@ async def test_get_writes_json_and_files(
     assert capfdbinary.readouterr().out == b"all about him"
 
 
+async def test_get_says_what_the_server_warns_of(
+    sandbox: Sandbox, screen: _Screen, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Fields that were passed over are named; from the answer alone they seem to be empty."""
+    assert await get(screen.display, "/v3/groups?fields=tags&fields=attributes") == 0
+    assert screen.err == ""
+    assert await get(screen.display, "/v3/groups?fields=tags,attributes") == 0
+    assert "fields passed over: tags,attributes" in screen.err
+    assert b"passed over" not in capfdbinary.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("typed", "sent"),
     [
