@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from aiotcbatch.collecting.buffer import Buffer
     from aiotcbatch.collecting.chunk import Chunk
     from aiotcbatch.entities.contents import FileContent
     from aiotcbatch.journal.keeper import Resumed
@@ -180,6 +181,8 @@ class Batch(StepByStep, Retrying):
         #: The run of the submit that is under way.
         self._pipeline: Pipeline | None = None
         self._stopping = False
+        #: How many groups, indicators and associations the submit under way has still to take up.
+        self._left = [0, 0, 0]
         # With a journal it is open in its block only.
         self._closed = journal is not None
 
@@ -294,6 +297,8 @@ class Batch(StepByStep, Retrying):
 
         It begins with the jobs that an earlier submit has left: by an error, by cancellation, or
         since they failed with ``halt_on_error=False``. They go on from where they were left.
+        What other tasks drain meanwhile is left for the next submit, but for what fits into the
+        last job.
 
         Args:
             poll: Wait until the server has done its work; without it files wait for
@@ -334,7 +339,7 @@ class Batch(StepByStep, Retrying):
         with self._alone():
             self._stopping = False
             await self.drain()
-            self._backlog.begin()
+            self._begin()
             await self._run(options)
             ended = list(self._backlog.ended)
             await self._bury_ended(ended)
@@ -364,7 +369,7 @@ class Batch(StepByStep, Retrying):
         with self._alone():
             self._stopping = False
             await self.drain()
-            self._backlog.begin()
+            self._begin()
         while True:
             # Nothing is under way at the yield, so that there is nothing to clean up after it.
             with self._alone():
@@ -409,6 +414,28 @@ class Batch(StepByStep, Retrying):
         await self.add_failed(failed)
         return await self.submit(poll, errors, process_files, halt_on_error)
 
+    def _begin(self) -> None:
+        """Note what is pending when a submit begins, which is to end though more is drained."""
+        self._backlog.begin()
+        self._left = [held.count for held in self._kinds]
+
+    def _next_job(self) -> Job | None:
+        """Make the next job of what was pending then; the last one may have what came later too."""
+        if not any(
+            held.count and left > 0 for held, left in zip(self._kinds, self._left, strict=True)
+        ):
+            return None
+        job = self._new_job()
+        if job is not None:
+            cuts = job.document.cuts
+            self._left = [left - cut.count for left, cut in zip(self._left, cuts, strict=True)]
+        return job
+
+    @property
+    def _kinds(self) -> tuple[Buffer, Buffer, Buffer]:
+        """What is encoded, in the order of a document."""
+        return self._groups.buffer, self._indicators.buffer, self._associations
+
     def _has_still(self, chunk: Chunk) -> bool:
         return any(job.records is chunk for job in self._backlog.pending)
 
@@ -427,7 +454,7 @@ class Batch(StepByStep, Retrying):
         if until_one and self._backlog.ended:
             return
         jobs = self._backlog
-        source = jobs.begun() if self._stopping else jobs.source(self._new_job)
+        source = jobs.begun() if self._stopping else jobs.source(self._next_job)
         pipeline = self._pipeline = Pipeline(
             self._transport,
             self._schedule,

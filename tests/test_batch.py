@@ -91,6 +91,34 @@ class TestSubmit:
         assert status.success_count == 10
         assert [(job.id, job.success_count) for job in status.jobs] == [(1, 4), (2, 4), (3, 2)]
 
+    async def test_it_ends_though_others_go_on(self, place: Place) -> None:
+        """What is drained while it is under way is for the next submit."""
+        batch, added = place.batch(max_entities_per_job=4), 10
+
+        def add(_: float) -> None:
+            nonlocal added
+            fill(batch, 4, added)
+            added += 4
+
+        async def feed() -> None:
+            while True:
+                before = added
+                await batch.drain()
+                while added == before:
+                    await anyio.lowlevel.checkpoint()
+
+        fill(batch, 10)
+        place.time.on_sleep = add
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(feed)
+            status = await batch.submit()
+            tasks.cancel_scope.cancel()
+        place.time.on_sleep = None
+
+        assert [job.success_count for job in status.jobs] == [4, 4, 4]
+        assert len(batch) == added - 12
+        assert (await batch.submit()).success_count == added - 12
+
     async def test_nothing(self, place: Place) -> None:
         """Zeros, and no request."""
         status = await place.batch().submit()
