@@ -13,7 +13,7 @@ from aiotcbatch.checking import (
     checked_path,
     checked_types,
 )
-from aiotcbatch.errors import AiotcbatchError, DeadLettersError, UsageError
+from aiotcbatch.errors import AiotcbatchError, DeadLettersError, FileUploadError, UsageError
 from aiotcbatch.events import BatchAbandoned
 from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.retrying import Retrying
@@ -506,23 +506,27 @@ class Batch(StepByStep, Retrying):
         """Say what was done and what is still to be done, and how that is gone on with."""
         error.add_note(self._standing(partial))
         if self._pending or self.in_flight:
-            error.advise(self._way_on())
+            error.advise(self._way_on(error))
 
     def _standing(self, partial: BatchStatus) -> str:
-        done = sum(job.completed for job in partial.jobs)
+        done, accepted = sum(job.completed for job in partial.jobs), partial.success_count
         return (
             f"Until then {done} {'job' if done == 1 else 'jobs'} completed:"
-            f" {partial.success_count:,} entities accepted, {partial.error_count:,} refused,"
+            f" {accepted:,} {'entity' if accepted == 1 else 'entities'} accepted,"
+            f" {partial.error_count:,} refused,"
             f" {partial.unprocess_count:,} not processed."
         )
 
-    def _way_on(self) -> str:
+    def _way_on(self, error: AiotcbatchError) -> str:
         left = []
         if self._pending:
             left.append(f"Still in the batch: {self._pending}.")
         if self.in_flight:
             left.append(f"On the server: job {', '.join(map(str, self.in_flight))}.")
-        return " ".join([*left, "Call submit() again to go on."])
+        again = "Call submit() again to go on."
+        if isinstance(error, FileUploadError):  # a content that is refused is so each time
+            again = "Call submit() to try it again, or submit(halt_on_error=False) to go on."
+        return " ".join([*left, again])
 
     def __repr__(self) -> str:
         opened = self._journal_path is None or self._resumed is not None

@@ -494,6 +494,22 @@ class TestFiles:
             ]
             assert "refused the group" in str(status.uploads[1].error)
 
+    async def test_one_that_is_refused_each_time(self, place: Place) -> None:
+        """The error says how to go on without it, since another submit ends there again."""
+        batch = place.batch()
+        batch.document("d", "d.zip", "no archive", xid="d", malware=True, password="infected")
+        add_document(batch, "e")
+        for _ in range(2):
+            with pytest.raises(FileUploadError, match="password-protected") as caught:
+                await batch.submit()
+            assert caught.value.advice[-1].endswith(
+                "Call submit() to try it again, or submit(halt_on_error=False) to go on."
+            )
+            assert "Until then 1 job completed: 2 entities accepted" in caught.value.__notes__[0]
+
+        status = await batch.submit(halt_on_error=False)
+        assert [upload.uploaded for upload in status.uploads] == [False, True]
+
     async def test_of_groups_after_a_halt(self, place: Place) -> None:
         """Groups that the server did not look at have no file, and that halts nothing."""
         batch = place.batch(halt_on_error=True, validate=False)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 
+from aiotcbatch.cli.display import counted
 from aiotcbatch.errors import (
     AiotcbatchError,
     FileUploadError,
@@ -257,7 +258,7 @@ def _notes_of(error: AiotcbatchError) -> str:
     accepted, refused = done.get("successCount", 0), done.get("errorCount", 0)
     if not accepted and not refused:
         return ""
-    return f"Until then: {accepted:,} entities accepted, {refused:,} refused."
+    return f"Until then: {counted(accepted, 'entities')} accepted, {refused:,} refused."
 
 
 def exit_code(error: BaseException) -> int:
