@@ -251,13 +251,13 @@ class JobRecut(ClientEvent):
 
 
 class BatchAbandoned(ClientEvent):
-    """A batch was closed with what was not submitted."""
+    """A batch was closed, or a stream left, with what was not submitted."""
 
     event: ClassVar[str] = "batch_abandoned"
     level: ClassVar[int] = logging.WARNING
     text: ClassVar[str] = (
-        "a batch in {owner!r} is closed with {entities} entities, {associations} associations and"
-        " {files} files that were not submitted"
+        "a batch or stream in {owner!r} is closed with {entities} entities, {associations}"
+        " associations and {files} files that were not submitted"
     )
 
     owner: str

@@ -24,6 +24,7 @@ from aiotcbatch.collecting.held import HeldLink, HeldLinks
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.errors import AiotcbatchError, UsageError, ValidationError
+from aiotcbatch.events import BatchAbandoned
 from aiotcbatch.results.status import COUNTS, BatchStatus
 from aiotcbatch.retrying import Retrying
 from aiotcbatch.submitting.job import Job
@@ -131,14 +132,15 @@ class Stream(TypedBuilder, Retrying):
     Leaving the block normally drains, sends what is left, and waits until every job has ended;
     an entity that cannot be sent is raised after that.
     Leaving it by an exception or by cancellation ends everything at once: what is not on the
-    server is given up, jobs that are there run on without being watched. With a ``journal`` they
-    are not: the next stream or batch that opens it goes on from there.
+    server is given up, which an event tells, jobs that are there run on without being watched.
+    With a ``journal`` they are not: the next stream or batch that opens it goes on from there.
 
     A link to a group that has not come yet is held back, and is made once the group is sent; if
     the group never comes it is made at the end, since it may be in the owner already.
 
     Memory: ``memory_limit``, one megabyte for each kilobyte-sized entity out of a thousand that
-    are open, and 90 bytes for each group that was ever sent, 16 from the 65,536th on.
+    are open, 90 bytes for each group that was ever sent, 16 from the 65,536th on, and each link
+    that is held back.
 
     Args:
         transport: Where to send.
@@ -327,7 +329,27 @@ class Stream(TypedBuilder, Retrying):
                     if self._resumed is not None:
                         await self._resumed.journal.remove_if_done()
                     else:
+                        self._release_links()
+                        self._tell_abandoned()
                         await self._give_up(self._sending)
+
+    def _release_links(self) -> None:
+        """Make the links of groups that never came: these may be in the owner already."""
+        for association in self._links.release():
+            super()._link(association, None)
+
+    def _tell_abandoned(self) -> None:
+        """Tell how much is given up of which the server has nothing."""
+        jobs = self._sending
+        unsent = [job for job in jobs if job.unsent]
+        abandoned = BatchAbandoned(
+            owner=self._settings.owner,
+            entities=len(self) + sum(job.entity_count for job in unsent),
+            associations=self.association_len + sum(job.association_count for job in unsent),
+            files=self.file_len + sum(len(job.files) for job in jobs),
+        )
+        if abandoned.entities or abandoned.associations or abandoned.files:
+            self._transport.events.tell(abandoned)
 
     async def _finish(self) -> None:
         refused: ValidationError | None = None
@@ -335,8 +357,7 @@ class Stream(TypedBuilder, Retrying):
             await self.drain()
         except ValidationError as error:
             refused = error  # all others are drained, and are sent
-        for association in self._links.release():
-            super()._link(association, None)
+        self._release_links()
         if self._keep is not None:
             await self._keep()
         self._ending = True

@@ -263,6 +263,17 @@ class TestSubmit:
 
         assert told == [BatchAbandoned(owner=OWNER, entities=3, associations=1, files=1)]
 
+    async def test_what_a_stream_gives_up(self, client: Client, told: list[ClientEvent]) -> None:
+        """A stream that is left by an error says what the server has nothing of."""
+        with pytest.raises(ZeroDivisionError):
+            async with client.stream(OWNER, linger=1e9) as stream:
+                fill(stream)
+                stream.host("bad.example").association("never")
+                await stream.drain()
+                raise ZeroDivisionError
+
+        assert told[-1] == BatchAbandoned(owner=OWNER, entities=4, associations=2, files=1)
+
 
 class TestFiles:
     """What is told of files."""

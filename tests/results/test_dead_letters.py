@@ -190,9 +190,14 @@ class TestWriting:
         with pytest.raises(ZeroDivisionError):
             async with Stream(place.wire, settings, linger=1e9, **options) as stream:
                 fill(stream, 2)
+                stream.add_association(ref_1="never", ref_2="10.0.0.0", type_2="Address")
                 await stream.drain()
                 raise ZeroDivisionError
-        assert [line["state"] for line in lines_of(path)] == ["unprocessed"] * 2
+        assert [(line["kind"], line["state"]) for line in lines_of(path)] == [
+            ("indicator", "unprocessed"),
+            ("indicator", "unprocessed"),
+            ("association", "unprocessed"),
+        ]
 
     async def test_where_it_cannot_be_written(self, place: Place, tmp_path: Path) -> None:
         """The submit raises what was done, and the next one tells that and writes it."""
