@@ -15,7 +15,7 @@ import anyio
 import orjson
 
 from aiotcbatch.cli.run import SOME_FAILED, Ending, log_shown
-from aiotcbatch.cli.submit import handled, report, show_left, show_owner, show_rest
+from aiotcbatch.cli.submit import handled, report, show_failed, show_left, show_owner, show_rest
 from aiotcbatch.client import Client
 from aiotcbatch.collecting.origins import Origin
 from aiotcbatch.errors import (
@@ -201,7 +201,11 @@ async def _resume(display: Display, asked: Resumption, ending: Ending) -> int:
             await show_rest(display, asked.path)
     if not statuses:
         display.remark("There was nothing left to do.")
-    return 0 if all(status.ok for status in statuses) else SOME_FAILED
+    if all(status.ok for status in statuses):
+        return 0
+    if asked.dead_letters is not None:
+        show_failed(display, asked.dead_letters, batch.owner, settings)
+    return SOME_FAILED
 
 
 def _total(found: Restored) -> int:

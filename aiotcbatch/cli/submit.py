@@ -23,7 +23,7 @@ from aiotcbatch.results.status import BatchError
 from aiotcbatch.retrying import add_letter, with_xid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from aiotcbatch.batch import Batch
     from aiotcbatch.cli.display import Display, Steps
@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     #: A record that could not be added, None if the line has none, and why.
     Refused = tuple[Record | None, ValidationError]
 
-__all__ = ["Submission", "handled", "report", "show_left", "show_owner", "show_rest", "submit"]
+__all__ = [
+    "Submission",
+    "handled",
+    "report",
+    "show_failed",
+    "show_left",
+    "show_owner",
+    "show_rest",
+    "submit",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +125,9 @@ async def _submit(display: Display, asked: Submission, ending: Ending) -> int:
                 display.remark("There was nothing to submit.")
         if asked.dead_letters is not None:
             outcomes = (_outcome(record, error, asked) for record, error in refused if record)
-            await write_letters(asked.dead_letters, outcomes)
+            written = await write_letters(asked.dead_letters, outcomes)
+            if written or not all(status.ok for status in statuses):
+                show_failed(display, asked.dead_letters, asked.owner, asked.job)
     return SOME_FAILED if refused or not all(status.ok for status in statuses) else 0
 
 
@@ -159,7 +170,26 @@ def _show(
         display.remark(f"... and {more:,} more that were refused before anything was sent.")
     if statuses and not asked.as_json:
         report(display, statuses, shown_errors=asked.shown_errors)
+        if refused:
+            display.remark(f"Not in the table: {len(refused):,} that could not be sent.")
     show_left(display, batch)
+
+
+def show_failed(display: Display, path: str, owner: str, job: Mapping[str, Any]) -> None:
+    """
+    Say where what failed is, and how it is sent again.
+
+    Args:
+        display: Where to show it.
+        path: The file of dead letters.
+        owner: Whom it is for.
+        job: The settings of the batch.
+    """
+    words = ["aiotcbatch", "submit", path, "--owner", owner]
+    if job.get("action") == "Delete":
+        words += ["--action", "delete"]
+    command = shlex.join(words)
+    display.remark(f"What failed is in {path}; put it right, and `{command}` sends it again.")
 
 
 def show_owner(display: Display, owner: str) -> None:

@@ -191,8 +191,11 @@ async def test_resume_says_what_was_refused(sandbox: Sandbox, screen: _Screen, p
         batch.host("bad.example.com", xid="h").association("nobody")
         await batch.drain()
 
-    assert await resume(screen.display, Resumption(path=path)) == 1
+    failed = f"{path}.failed"
+    assert await resume(screen.display, Resumption(path=path, dead_letters=failed)) == 1
     assert "nobody" in screen.err
+    assert f"What failed is in {failed}; put it right" in screen.err
+    assert "--owner MyOrg` sends it again" in screen.err
     assert not await anyio.Path(path).exists()
 
 

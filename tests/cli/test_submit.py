@@ -279,10 +279,17 @@ async def test_what_failed_is_written_down_and_submitted_again(
     assert (link["source"], link["errors"][0]["code"]) == (f"{name}:3", "0x1009")
     assert (group["source"], group["entity"]) == (f"{name}:1", _UNKNOWN_STATUS)
     assert "status is 'Nobody Knows'" in group["errors"][0]["errorReason"]
+    assert "Not in the table: 1 that could not be sent." in screen.err
+    assert f"What failed is in {failed}; put it right" in screen.err
+    assert f"`aiotcbatch submit {failed} --owner MyOrg` sends it again" in screen.err
 
     _change(failed, "Nobody Knows", "Open")
     _change(failed, "nobody", "i")
-    assert await submit(screen.display, Submission(files=(str(failed),), owner="MyOrg")) == 0
+    again = _Screen()
+    asked = Submission(files=(str(failed),), owner="MyOrg", dead_letters=f"{failed}.2")
+    assert await submit(again.display, asked) == 0
+    assert "What failed" not in again.err
+    assert "Not in the table" not in again.err
     assert [entity.summary for entity in sandbox.entities()] == ["Bad Guy", "i"]
     asked = Submission(files=(str(failed),), owner="Elsewhere")
     with pytest.raises(ConfigurationError, match="owner is 'Elsewhere', accepted is 'MyOrg'"):
@@ -359,6 +366,11 @@ async def test_delete_takes_entities_away(
 
     assert await submit(screen.display, asked) == 0
     assert sandbox.entities() == []
+
+    failed = str(tmp_path / "failed.ndjson")
+    asked = Submission(files=(name,), owner="MyOrg", job={"action": "Delete"}, dead_letters=failed)
+    assert await submit(screen.display, asked) == 1
+    assert f"`aiotcbatch submit {failed} --owner MyOrg --action delete`" in screen.err
 
 
 async def test_jobs_of_a_journal_are_not_counted_against_what_is_read(
