@@ -252,6 +252,8 @@ class Stream(TypedBuilder, Retrying):
         self._ending = False
         self._sending: dict[Job, int] = {}
         self._again: deque[Job] = deque()
+        #: The job that is told of, once what failed in it is written down.
+        self._buried: Job | None = None
         self._failure: Exception | None = None
         self._jobs_done = 0
         # With a journal it is open in its block only.
@@ -331,7 +333,7 @@ class Stream(TypedBuilder, Retrying):
                     else:
                         self._release_links()
                         self._tell_abandoned()
-                        await self._give_up(self._sending)
+                        await self._give_up(job for job in self._sending if job is not self._buried)
 
     def _release_links(self) -> None:
         """Make the links of groups that never came: these may be in the owner already."""
@@ -665,6 +667,7 @@ class Stream(TypedBuilder, Retrying):
         """Count a job that has ended, and tell those who follow."""
         if self._resumed is None or not job.unfinished:  # else the journal goes on with it
             await self._bury([job])
+            self._buried = job
         if self._resumed is not None:
             await self._keep_records([job])
             await self._resumed.keep_contents([job], self._spool)
@@ -685,6 +688,7 @@ class Stream(TypedBuilder, Retrying):
         await self._recorder.told([job])
         self._recorder.leave(job)
         del self._sending[job]
+        self._buried = None
         self._pipeline.wake()
 
     def _add_up(self, status: BatchStatus) -> None:

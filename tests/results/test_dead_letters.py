@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -198,6 +199,27 @@ class TestWriting:
             ("indicator", "unprocessed"),
             ("association", "unprocessed"),
         ]
+
+    @pytest.mark.parametrize("is_cancelled", [False, True])
+    async def test_a_stream_that_is_left_while_it_tells(
+        self, place: Place, path: Path, is_cancelled: bool
+    ) -> None:
+        """What was written before a callback has failed, or was cancelled, is written once."""
+        scope = anyio.CancelScope()
+
+        async def on_job(status: BatchStatus) -> None:
+            if not is_cancelled:
+                raise ZeroDivisionError
+            scope.cancel()
+            await anyio.sleep_forever()
+
+        settings = JobSettings(owner=OWNER, halt_on_error=False)
+        options: dict[str, Any] = {"validate": False, "dead_letters": path, "on_job": on_job}
+        with suppress(ZeroDivisionError), scope:
+            async with Stream(place.wire, settings, clock=place.time.clock, **options) as stream:
+                add_bad(stream)
+
+        assert len(lines_of(path)) == 3
 
     async def test_where_it_cannot_be_written(self, place: Place, tmp_path: Path) -> None:
         """The submit raises what was done, and the next one tells that and writes it."""
