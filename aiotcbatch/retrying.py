@@ -60,9 +60,11 @@ class Retrying(DictBuilder):
 
         Args:
             failed: The result of a submit, or of a job of a stream: what was rejected or not
-                processed is added, and groups whose file was not uploaded. What is still in this
-                batch, and goes on with the next submit anyway, is not.
-                Or the path of a file of dead letters: all that is in it is added, as it is now.
+                processed is added, and groups whose file was not uploaded. What may be on the
+                server is not: what was accepted without a part, and what is unknown. Nor is what
+                is still in this batch, and goes on with the next submit anyway.
+                Or the path of a file of dead letters, which has those too: all that is in it is
+                added, as it is now.
 
         Returns:
             How many groups, indicators and associations were added.
