@@ -223,6 +223,8 @@ class JobRecord:
     ) -> Outcome:
         if any(error.refused or kind == "association" for error in errors):
             rest = "rejected"
+        elif errors and rest == "unprocessed":
+            rest = "accepted"  # the server came to it and names a part; it counts for no success
         xid = data.get("xid", "") if kind == "group" else ""
         return Outcome(
             kind=kind,

@@ -105,6 +105,22 @@ class TestOfASubmit:
         assert next(status.outcomes.rejected).xid == "bad"
         assert [outcome.xid for outcome in status.outcomes.unprocessed] == ["behind", None]
 
+    @pytest.mark.parametrize("before", [0, 1])
+    async def test_after_a_halt_at_a_part(self, place: Place, before: int) -> None:
+        """The entity that lacks a part is there, also where it is the first and counts for none."""
+        batch = place.batch(halt_on_error=True)
+        fill(batch, before)
+        batch.address("10.9.9.8", xid="lossy").attribute("No Such Attribute", "value")
+        batch.address("10.9.9.9", xid="behind")
+        status = await batch.submit()
+
+        assert status.success_count == before
+        assert [outcome.xid for outcome in status.outcomes.unprocessed] == ["behind"]
+        assert [outcome.state for outcome in status.outcomes if outcome.xid == "lossy"] == [
+            "accepted"
+        ]
+        assert place.sandbox.entities()[-1].xid == "lossy"
+
     async def test_of_one_that_breaks_its_job(self, place: Place) -> None:
         """Where the culprit was found it is rejected, and all others are accepted."""
         batch = place.batch(validate=False)
