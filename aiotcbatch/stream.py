@@ -394,6 +394,7 @@ class Stream(TypedBuilder, Retrying):
             ValidationError: When one of them cannot be right.
             AiotcbatchError: When a step failed, with ``halt_on_failure``; an async iterable that is
                 waited for is cancelled then.
+            Exception: What the iterable raises; what it gave before waits for the next ``drain()``.
         """
         if not isinstance(items, AsyncIterable):
             return await super().extend(items, source=source, on_refused=on_refused)
@@ -479,7 +480,8 @@ class Stream(TypedBuilder, Retrying):
                     print(status.id, status.success_count)
 
         The iterator ends with the stream. Whoever follows and does not read makes the stream
-        wait, after 16 jobs.
+        wait, after 16 jobs; until they are read, their statuses hold what the jobs sent, beside
+        ``memory_limit``.
 
         Yields:
             The statuses of the jobs, as they end.

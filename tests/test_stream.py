@@ -22,7 +22,7 @@ from aiotcbatch.errors import (
     UsageError,
     ValidationError,
 )
-from aiotcbatch.sandbox import ManualClock, storage_full
+from aiotcbatch.sandbox import ManualClock, StuckJob, storage_full
 from aiotcbatch.stream import UNREAD_JOBS, Stream
 from aiotcbatch.submitting.job import Job, JobSettings
 from aiotcbatch.submitting.pipeline import Clock
@@ -614,6 +614,27 @@ class TestFailure:
         sent = [job.document["indicator"][0]["rating"] for job in sandbox.jobs]
         assert sent == [1.0, 2.0, 3.0]
         assert stream.status.success_count == 3
+
+    async def test_a_job_that_never_ends_holds_up_no_other(
+        self, sandbox: Sandbox, make: Callable[..., Stream]
+    ) -> None:
+        """Those behind it are looked at as well, long before its time is over."""
+        told: list[int | None] = []
+        second = anyio.Event()
+
+        def on_job(status: BatchStatus) -> None:
+            told.append(status.id)
+            second.set()
+
+        sandbox.faults.add("job", StuckJob(), times=1)
+        async with make(max_entities_per_job=1, on_job=on_job) as stream:
+            fill(stream, 2)
+            await stream.drain()
+            await second.wait()
+            sandbox.release_jobs()
+
+        assert told == [2, 1]
+        assert stream.status.success_count == 2
 
     async def test_a_job_that_the_server_does_not_take_holds_up_no_other(
         self, sandbox: Sandbox, make: Callable[..., Stream], gate: Gate

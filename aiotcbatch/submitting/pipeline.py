@@ -18,12 +18,17 @@ from aiotcbatch.submitting.steps import Clock, Steps
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from aiotcbatch.results.status import BatchStatus
     from aiotcbatch.submitting.job import Job
     from aiotcbatch.submitting.polling import PollSchedule
     from aiotcbatch.submitting.recorder import Recorder
     from aiotcbatch.transport.http import Transport
 
 __all__ = ["Clock", "Halt", "Pipeline", "SubmitOptions"]
+
+
+#: Seconds after which others are looked at too while the oldest job is waited for.
+PATIENCE = 60.0
 
 
 class _End:
@@ -38,12 +43,12 @@ class Pipeline:
     Takes jobs through their phases: one is uploaded while the server works on those before it.
 
     Four workers share the jobs: one creates and uploads, in order; one polls the oldest job on
-    the server; one fetches the errors of completed jobs; one uploads their files. A job with
-    entities that may point to an earlier job's groups is not uploaded before what is to be there
-    of that one is there. A job that the server cannot do with is cut into smaller ones, which
-    take its place. None overtakes one that could not be sent and is to be handed in `again`, as
-    it may have older values of the same entities; but for one whose document the server does not
-    take though it answers, which would hold up all others for ever.
+    the server, and the others too once it takes long; one fetches the errors of completed jobs;
+    one uploads their files. A job with entities that may point to an earlier job's groups is not
+    uploaded before what is to be there of that one is there. A job that the server cannot do with
+    is cut into smaller ones, which take its place. None overtakes one that could not be sent and
+    is to be handed in `again`, as it may have older values of the same entities; but for one whose
+    document the server does not take though it answers, which would hold up all others for ever.
 
     Everything is in the jobs themselves, so a run that was cancelled or has failed can be
     followed by another, of this pipeline or of another one.
@@ -311,13 +316,21 @@ class Pipeline:
     async def _watch(self, job: Job) -> None:
         """Wait for the oldest job on the server."""
         since = max(job.uploaded_at, self._oldest_since, self._began)
+
+        async def nap(seconds: float) -> bool:
+            if await self._nap(seconds):
+                return True
+            if self._clock.now() - since >= PATIENCE:
+                await self._look_past(job)
+            return False
+
         try:
             status = await self._steps.completion(
                 job.id,
                 count=job.count,
                 since=since,
                 limit=self._options.poll_timeout,
-                nap=self._nap,
+                nap=nap,
                 # Of a job that was there before this run it is not known when it began.
                 learn=since > self._began,
             )
@@ -330,9 +343,25 @@ class Pipeline:
         else:
             if status is not None:
                 self._leave_server()
-                job.completed(status)
-                await self._steps.recorder.note(job)
-                self._completed.append(job)
+                await self._complete(job, status)
+        self.wake()
+
+    async def _look_past(self, oldest: Job) -> None:
+        """Look whether jobs are done though the oldest is not: it may never be."""
+        for job in [job for job in self._on_server if job is not oldest]:
+            since = max(job.uploaded_at, self._began)
+            try:
+                status = await self._steps.look(job.id, self._clock.now() - since)
+            except AiotcbatchError:  # so it is when it is the oldest, and is told then
+                continue
+            if status.completed:
+                self._on_server.remove(job)
+                await self._complete(job, status)
+
+    async def _complete(self, job: Job, status: BatchStatus) -> None:
+        job.completed(status)
+        await self._steps.recorder.note(job)
+        self._completed.append(job)
         self.wake()
 
     def _leave_server(self) -> None:

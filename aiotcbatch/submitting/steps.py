@@ -390,6 +390,21 @@ class Steps:
                 error.advise("Call poll() to wait for it once more, as submit() does too.")
                 raise error
 
+    async def look(self, batch_id: int, elapsed: float) -> BatchStatus:
+        """
+        Look once how far the server is with a job.
+
+        Args:
+            batch_id: The job.
+            elapsed: Seconds since its upload, for events.
+
+        Raises:
+            AiotcbatchError: When that cannot be told now.
+        """
+        status = await self.api.status(batch_id)
+        self.tell.polled(batch_id, status, elapsed)
+        return status
+
     # What went wrong in it
 
     async def explain(self, job: Job, nap: Nap) -> list[Job] | None:
