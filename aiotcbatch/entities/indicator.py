@@ -80,10 +80,11 @@ class Indicator(Entity):
             group_xid: The group or its xid, in this batch or already in the owner.
 
         Raises:
-            ValidationError: When it is not an xid.
+            ValidationError: When it is not an xid, or is an indicator; `add_association` of the
+                batch links two of these.
             SealedError: When the indicator has been drained.
         """
-        xid = group_xid.xid if isinstance(group_xid, Entity) else group_xid
+        xid = self._xid_of(group_xid) if isinstance(group_xid, Entity) else group_xid
         if xid.__class__ is not str or not xid or not xid.isascii():
             xid = self.named(values.text, xid, "group_xid")
         link = {"groupXid": xid}
@@ -92,6 +93,12 @@ class Indicator(Entity):
             self.data["associatedGroups"] = [link]
         elif link not in links:
             links.append(link)
+
+    def _xid_of(self, group: Entity) -> str:
+        if isinstance(group, Indicator) and self.term.validate:
+            accepted = "a group or its xid; add_association() links two indicators"
+            raise ValidationError("group_xid", group, accepted, about=self._about())
+        return group.xid
 
     def occurrence(
         self,

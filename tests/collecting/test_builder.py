@@ -586,6 +586,14 @@ class TestAssociations:
         assert incident.data["associatedGroupXid"] == ["a-1"]
         assert host.data["associatedGroups"] == [{"groupXid": "a-1"}, {"groupXid": "i-1"}]
 
+    def test_of_two_indicators(self, builder: TypedBuilder) -> None:
+        """They are no groups, and the error names the call that links them."""
+        host, address = builder.host("example.com"), builder.address("192.0.2.1")
+        with pytest.raises(ValidationError, match=r"add_association\(\) links two indicators"):
+            host.association(address)  # type: ignore[arg-type]
+
+        assert "associatedGroups" not in host.data
+
     async def test_of_their_own(self, builder: TypedBuilder) -> None:
         """Each distinct link is sent once, whichever direction and form it was given in."""
         builder.add_association(ref_1="i-1", ref_2="a-1")
