@@ -80,8 +80,8 @@ class Indicator(Entity):
             group_xid: The group or its xid, in this batch or already in the owner.
 
         Raises:
-            ValidationError: When it is not an xid, or is an indicator; `add_association` of the
-                batch links two of these.
+            ValidationError: When it is not an xid, or is an indicator; `Batch.add_association`
+                links two of these.
             SealedError: When the indicator has been drained.
         """
         xid = self._xid_of(group_xid) if isinstance(group_xid, Entity) else group_xid
