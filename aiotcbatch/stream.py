@@ -678,11 +678,13 @@ class Stream(TypedBuilder, Retrying):
         self._jobs_done += 1
         if self._on_job is not None:
             self._telling = anyio.get_current_task().id
-            with only_ours("on_job"):
-                answer = self._on_job(status)
-                if inspect.isawaitable(answer):
-                    await answer
-            self._telling = None
+            try:
+                with only_ours("on_job"):
+                    answer = self._on_job(status)
+                    if inspect.isawaitable(answer):
+                        await answer
+            finally:
+                self._telling = None
         for reader in list(self._readers):
             # Its reader has left, while it or another one was waited for.
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
