@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from aiotcbatch.cancelling import only_ours
 from aiotcbatch.checking import (
@@ -161,7 +162,7 @@ class Stream(TypedBuilder, Retrying):
             before any that came later, and once more at its end; other failures, and
             files that were not uploaded, are in the job's status.
         on_job: Called, and awaited if need be, with the status of each job that has ended; the next
-            one is told when it has returned, so it must not wait for jobs, nor drain.
+            one is told when it has returned, so it must not wait for jobs.
         journal: A file in which everything that was drained survives the process until it is
             done; entering the block goes on with what is there.
         contents: Called with the xid of a group whose file was not to be kept there, a callable
@@ -452,21 +453,32 @@ class Stream(TypedBuilder, Retrying):
             raise UsageError("a stream sends only inside its block: async with client.stream(...)")
         self._raise_failure()
         await super().drain()
+        # Not in there: who waits would keep all others from draining what the jobs wait for.
+        if self._held_bytes > self._memory_limit:
+            await self._wait_for_room()
         self._raise_failure()
 
     async def _spill(self) -> None:
-        """Wait for room: a stream sends what is too much instead of keeping it on disk."""
+        """Have it sent: a stream sends what is too much instead of keeping it on disk."""
         if self._since is None and self._buffered:
             self._since = self._clock.now()
             self._pipeline.wake()
         elif self._ready:
             self._pipeline.wake()
+
+    async def _wait_for_room(self) -> None:
+        if self._telling == anyio.get_current_task().id:
+            return  # on_job, whose return brings the room
         while self._held_bytes > self._memory_limit and self._failure is None:
-            if not self._sending and not self._due:
+            if self._is_undrained:  # what others have added since may be what the jobs wait for
+                await super().drain()
+            if not self._sending:
                 # A few records may keep the memory of many: they do not wait for more.
                 self._due = True
                 self._pipeline.wake()
-            await self._pipeline.changed()
+                await checkpoint()
+            if self._sending or not self._is_undrained:
+                await self._pipeline.changed()
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[AsyncIterator[BatchStatus]]:
@@ -600,6 +612,8 @@ class Stream(TypedBuilder, Retrying):
                 yield None
 
     def _next_chunk(self) -> Chunk | None:
+        if self._groups.reopened and not self._ending:
+            return None  # what is linked to such a group would be sent without it
         return self._cut(self._transport.document_limit)
 
     def _replace(self, job: Job, parts: list[Job]) -> None:

@@ -472,6 +472,101 @@ class TestBackpressure:
             await stream.drain()
 
 
+class TestNamedAgain:
+    """A group that was drained, was not sent, and is named again."""
+
+    async def test_what_is_linked_to_it_goes_with_it(
+        self, sandbox: Sandbox, make: Callable[..., Stream]
+    ) -> None:
+        """No job is made while it is open, as what has links to it would be refused."""
+        time = Time(held_from=5.0)
+        async with make(clock=time.clock, linger=5.0) as stream:
+            stream.campaign("c", xid="c")
+            stream.host("a.example").association("c")
+            await stream.drain()
+            await time.waiting.wait()
+            stream.campaign("c", xid="c").tag("again")
+            time.held.set()
+            await anyio.wait_all_tasks_blocked()
+            assert sandbox.jobs == []
+            await stream.flush()
+
+        assert sizes(sandbox) == [2]
+        assert stream.status.success_count == 2
+        assert [tag["name"] for tag in sandbox.jobs[0].document["group"][0]["tag"]] == ["again"]
+
+    async def test_who_waits_for_room_lets_others_drain_it(
+        self, sandbox: Sandbox, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """One task may wait while another has the group open, and nothing stands still."""
+        async with make(memory_limit=40_000, max_jobs=3) as stream:
+            gate.shut()
+            stream.campaign("c", xid="c")
+            await stream.drain()
+            fill(stream, 500)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(stream.drain)
+                await gate.asked.wait()
+                stream.campaign("c", xid="c").tag("again")
+                gate.open.set()
+                await stream.drain()
+
+        assert stream.status.success_count >= 501
+
+    @pytest.mark.parametrize("drains", [True, False])
+    async def test_it_does_not_hold_up_who_waits_for_room(
+        self, make: Callable[..., Stream], drains: bool
+    ) -> None:
+        """Whoever waits drains what others have added since, so that there is room again."""
+        async with make(memory_limit=40_000, max_jobs=3) as stream:
+
+            async def add() -> None:
+                for _ in range(50):
+                    stream.campaign("c", xid="c").tag("again")
+                    await anyio.lowlevel.checkpoint()
+                    if drains:
+                        await stream.drain()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(add)
+                for first in range(0, 1000, 100):
+                    fill(stream, 100, first)
+                    await stream.drain()
+
+        assert stream.status.success_count > 1000
+        assert stream.status.error_count == 0
+
+    async def test_a_discarded_one_holds_up_nothing(
+        self, sandbox: Sandbox, make: Callable[..., Stream]
+    ) -> None:
+        """What is given up is not waited for."""
+        async with make() as stream:
+            stream.campaign("c", xid="c")
+            fill(stream, 1)
+            await stream.drain()
+            stream.discard(stream.campaign("c", xid="c"))
+            stream.adversary("a").tag("opened for the first time")
+            await stream.flush()
+
+        assert sum(sizes(sandbox)) == 2
+
+
+async def test_on_job_may_drain_though_there_is_no_room(make: Callable[..., Stream]) -> None:
+    """It does not wait for room that comes only when it returns."""
+
+    async def on_job(status: BatchStatus) -> None:
+        if status.success_count > 1:
+            stream.adversary(f"seen {status.id}")
+            await stream.drain()
+
+    async with make(memory_limit=40_000, max_jobs=1, on_job=on_job) as stream:
+        for first in range(0, 1000, 100):
+            fill(stream, 100, first)
+            await stream.drain()
+
+    assert stream.status.success_count > 1000
+
+
 class TestReports:
     """How jobs that have ended are told."""
 
