@@ -166,7 +166,10 @@ class Buffer:
     @property
     def _alive(self) -> set[int]:
         """The places by which the index knows the segments that there are."""
-        return {self.filling.first, *(segment.first for segment in self._segments)}
+        alive = {segment.first for segment in self._segments}
+        if self.filling.hashes:
+            alive.add(self.filling.first)
+        return alive
 
     def __contains__(self, key: str) -> bool:
         return self._find(key) is not None

@@ -87,7 +87,7 @@ class IndicatorShelf(Shelf[Indicator]):
         """Make an indicator of a wire dict."""
         return INDICATOR_CLASSES.get(data["type"], CustomIndicator)(data, self.term)
 
-    def take(  # noqa: C901, PLR0911, PLR0912 - hot: with a call for each part it takes a half more
+    def take(  # noqa: C901, PLR0911, PLR0912, PLR0915 - hot: a call for each part is a half more
         self, given: Any
     ) -> Indicator | None:
         """
@@ -120,7 +120,8 @@ class IndicatorShelf(Shelf[Indicator]):
                     return None
                 looked_at += 1
             if (attributes := given.get("attribute")) is not None:
-                looked_at += attributes.__class__ is list
+                if attributes.__class__ is list:
+                    looked_at += 1
                 for item in attributes:
                     value = item["value"]
                     if value.__class__ is not str or not value:
@@ -130,12 +131,14 @@ class IndicatorShelf(Shelf[Indicator]):
                     if item["type"] not in FAMILIAR and not is_short_text(item["type"]):
                         return None
             if (tags := given.get("tag")) is not None:
-                looked_at += tags.__class__ is list
+                if tags.__class__ is list:
+                    looked_at += 1
                 for item in tags:
                     if item["name"] not in FAMILIAR and not is_short_text(item["name"]):
                         return None
             if (labels := given.get("securityLabel")) is not None:
-                looked_at += labels.__class__ is list
+                if labels.__class__ is list:
+                    looked_at += 1
                 for item in labels:
                     if item["name"] not in FAMILIAR and not is_short_text(item["name"]):
                         return None
@@ -163,8 +166,9 @@ class IndicatorShelf(Shelf[Indicator]):
         growing = filling.growing
         growing += record
         growing += b","
-        filling.starts.append(len(growing))
-        if len(growing) >= SEGMENT_BYTES:
+        size = len(growing)
+        filling.starts.append(size)
+        if size >= SEGMENT_BYTES:
             buffer.close_segment()
         # Most feeds never keep what they get: then the same one will do for the next.
         taken = getrefcount(self._handle) != _UNTAKEN

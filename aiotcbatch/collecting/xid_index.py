@@ -76,10 +76,11 @@ class XidIndex:
         """
         shards = _SWEPT_ENTRIES * SHARDS // max(self.entries, _SWEPT_ENTRIES)
         for shard in self._turns(max(shards, 1)):
-            entries = self.shards[shard]
-            self.shards[shard] = {
-                number: place for number, place in entries.items() if place in alive
-            }
+            entries, self.shards[shard] = self.shards[shard], {}
+            if alive:
+                self.shards[shard] = {
+                    number: place for number, place in entries.items() if place in alive
+                }
         self.entries = sum(map(len, self.shards))
 
     def compact(self, alive: Collection[int]) -> None:
