@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Builder", "encoded_source"]
 
+#: Passes of the event loop for which drain() gives way: in the first it hears of what has come in
+#: from outside, and in the second that is handled. With one alone, a stream's jobs lag behind.
+PASSES = 2
+
 G = TypeVar("G", bound=Group)
 N = TypeVar("N", bound=Indicator)
 
@@ -367,7 +371,8 @@ class Builder:
                 await self._keep()
             await self._spill()
             if perf_counter() > self._gives_way_at:
-                await checkpoint()
+                for _ in range(PASSES):
+                    await checkpoint()
                 self._gives_way_at = perf_counter() + SLICE_SECONDS
         if errors:
             for error in errors[1:]:
