@@ -26,6 +26,8 @@ class GroupShelf(Shelf[Group]):
 
     def __init__(self, links: LinkRules, *, validate: bool) -> None:
         super().__init__(GroupBuffer(), links, validate=validate)
+        #: The xids of those that were encoded, and are open again until they are drained.
+        self.reopened: set[str] = set()
 
     @property
     def file_count(self) -> int:
@@ -34,6 +36,15 @@ class GroupShelf(Shelf[Group]):
             isinstance(group, FileGroup) and group.file_content is not None
             for group in self.open.values()
         )
+
+    def _came_back(self, xid: str) -> None:
+        self.reopened.add(xid)
+
+    def discard(self, xid: str) -> bool:
+        """Forget a group, open or encoded."""
+        found = super().discard(xid)
+        self.reopened.discard(xid)
+        return found
 
     def view(self, data: dict[str, Any]) -> Group:
         """Make a group of a wire dict, with its file if it has one."""
@@ -70,6 +81,7 @@ class GroupShelf(Shelf[Group]):
     def _encode(self, entities: Iterable[tuple[str, Group]]) -> list[ValidationError]:
         errors = []
         for xid, group in entities:
+            self.reopened.discard(xid)  # also where it is refused, or jobs would wait for ever
             if group.sealed:  # it was discarded meanwhile
                 self._drained += 1
                 continue

@@ -78,8 +78,6 @@ class Shelf(ABC, Generic[E]):
         self._rest: Iterator[tuple[str, E]] = iter(())
         self._drained = 0
         self._refused: dict[str, E] = {}
-        #: The xids of those that were encoded, and are open again until the next drain.
-        self.reopened: set[str] = set()
         #: When so many are open, `settle` is to be called.
         self.crowded = CROWD
 
@@ -117,7 +115,7 @@ class Shelf(ABC, Generic[E]):
             if data is None:
                 return None
             entity = self.open[xid] = self.view(data)
-            self.reopened.add(xid)
+            self._came_back(xid)
         return entity
 
     def _read(self, entity: Any) -> dict[str, Any] | None:
@@ -130,8 +128,11 @@ class Shelf(ABC, Generic[E]):
         if data is not None:
             entity.unseal(data)
             self.open[xid] = entity
-            self.reopened.add(xid)
+            self._came_back(xid)
         return data
+
+    def _came_back(self, xid: str) -> None:
+        """Called with the xid of an entity that was encoded and is open again."""
 
     @abstractmethod
     def view(self, data: dict[str, Any]) -> E:
@@ -155,7 +156,6 @@ class Shelf(ABC, Generic[E]):
             return False
         found.seal()
         self.open.pop(xid, None)
-        self.reopened.discard(xid)
         self.buffer.sources.pop(xid, None)
         self.buffer.dropped(xid)
         return True
@@ -205,8 +205,6 @@ class Shelf(ABC, Generic[E]):
         self._drained = 0
         self.open = self._refused | self.open
         self._refused = {}
-        if self.reopened:
-            self.reopened.difference_update(drained)
         # Bit by bit, for freeing a million at once holds the loop for 60 ms.
         deadline = perf_counter() + SLICE_SECONDS
         while len(drained) > SLICE_ENTITIES:

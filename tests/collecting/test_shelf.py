@@ -166,3 +166,21 @@ async def test_what_waits_for_a_group_stays_open() -> None:
 
     assert next(iter(builder._indicators.open)) == "x1"
     assert len(await sent(builder)) == 3 * CROWD
+
+
+async def test_a_group_that_is_open_again_is_so_until_it_is_drained() -> None:
+    """Whether it is encoded, refused or discarded then; jobs wait for those that are left."""
+    builder = TypedBuilder(max_bytes_per_job=1000)
+    for xid in ("encoded", "refused", "discarded"):
+        builder.adversary("a", xid=xid)
+    await builder.drain()
+    for xid in ("encoded", "refused", "discarded", "new"):
+        builder.adversary("a", xid=xid)
+    assert builder._groups.reopened == {"encoded", "refused", "discarded"}
+
+    builder.adversary("a", xid="refused").attribute("Description", "d" * 1000)
+    builder.discard(builder.adversary("a", xid="discarded"))
+    with pytest.raises(ValidationError, match="max_bytes_per_job"):
+        await builder.drain()
+
+    assert builder._groups.reopened == set()
