@@ -384,13 +384,13 @@ class Builder:
         await self._tidy()
         indicators, associations, groups = self._buffers
         held = indicators.memory_bytes + associations.memory_bytes + groups.memory_bytes
-        if held > self._memory_limit:
-            for buffer in self._buffers:
-                held -= await buffer.spill(self._spool, max(0, held - self._memory_limit))
+        for buffer in self._buffers:
+            if held > self._memory_limit:
+                held -= await buffer.spill(self._spool, held - self._memory_limit)
         found_by = indicators.index_bytes + associations.index_bytes + groups.index_bytes
-        if found_by > self._memory_limit:
-            for buffer in self._buffers:
-                found_by -= await buffer.compact(max(0, found_by - self._memory_limit))
+        for buffer in self._buffers:
+            if found_by > self._memory_limit:
+                found_by -= await buffer.compact(found_by - self._memory_limit)
 
     async def _tidy(self) -> None:
         """Forget by what those entities were found that were cut off since."""
