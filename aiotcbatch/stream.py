@@ -444,6 +444,8 @@ class Stream(TypedBuilder, Retrying):
         """
         Encode what is open, and wait while too much is in memory.
 
+        Where ``on_job`` calls it, it does not wait: room may come only when that returns.
+
         Raises:
             ValidationError: When an entity cannot be sent, since a required field is missing
                 or it is larger than a job. It stays open, all others are drained.

@@ -87,7 +87,7 @@ class IndicatorShelf(Shelf[Indicator]):
         """Make an indicator of a wire dict."""
         return INDICATOR_CLASSES.get(data["type"], CustomIndicator)(data, self.term)
 
-    def take(  # noqa: C901, PLR0911, PLR0912, PLR0915 - hot: a call for each part is a half more
+    def take(  # noqa: C901, PLR0911, PLR0912, PLR0915 - hot: calls would take as long
         self, given: Any
     ) -> Indicator | None:
         """
