@@ -406,7 +406,8 @@ class TestHalting:
             "Still in the batch: 1 file. On the server: job 1. Call submit() again to go on."
         )
         assert len(batch) == 0
-        place.sandbox.release_jobs()
+        await place.sandbox.idle()  # or it would not be stuck yet
+        assert place.sandbox.release_jobs() == 1
         await place.sandbox.idle()
         status = await batch.submit()
         assert status.success_count == 3

@@ -148,8 +148,8 @@ class Worker:
         job.state = State.RUNNING
         fault = self._instance.faults.of_job()
         if isinstance(fault, StuckJob):
+            self._stuck.append(job_id)  # at once: whoever sees it run can release it
             await database.run(jobs.save, job)
-            self._stuck.append(job_id)
             return job
         reason = None
         if isinstance(fault, PoisonedJob):

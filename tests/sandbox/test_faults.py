@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import aiohttp
+import anyio.lowlevel
 import pytest
 
 from aiotcbatch.errors import ConfigurationError
@@ -148,6 +149,20 @@ async def test_a_stuck_job(call):
     assert call.sandbox.release_jobs() == 1
     await call.sandbox.idle()
     assert (await call("GET", f"/v2/batch/{stuck}")).batch["successCount"] == 1
+
+
+async def test_a_job_can_be_released_as_soon_as_it_is_seen_to_run(call):
+    """Even where it has not been put aside yet."""
+    call.sandbox.faults.add("job", StuckJob(), times=1)
+    reply = await call("POST", "/v2/batch", json=configuration())
+    job_id = reply.json["data"]["batchId"]
+    await call("POST", f"/v2/batch/{job_id}", data=json.dumps(GOOD).encode())
+    while call.sandbox.jobs[0].state is State.QUEUED:
+        await anyio.lowlevel.checkpoint()
+
+    assert call.sandbox.release_jobs() == 1
+    await call.sandbox.idle()
+    assert (await call("GET", f"/v2/batch/{job_id}")).batch["successCount"] == 1
 
 
 async def test_a_stuck_job_is_not_answered_at_once(call):

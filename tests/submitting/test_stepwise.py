@@ -243,7 +243,8 @@ class TestPoll:
         await batch.submit_data(batch_id)
         with pytest.raises(PollTimeoutError, match="after 2 seconds"):
             await batch.poll(batch_id, timeout=2, halt_on_error=False)
-        place.sandbox.release_jobs()
+        await place.sandbox.idle()  # or it would not be stuck yet
+        assert place.sandbox.release_jobs() == 1
         await place.sandbox.idle()
 
         assert (await batch.poll(batch_id, timeout=0))["data"]["batchStatus"]["successCount"] == 1
