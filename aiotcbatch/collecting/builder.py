@@ -230,16 +230,16 @@ class Builder:
             exact = next((t for t in self._custom_types if t.lower() == name.lower()), None)
             if exact is not None:
                 return exact
-            raise ValidationError(
-                "indicator_type", name, f"one of {', '.join(sorted(self._custom_types))}"
-            )
+            known_types = sorted({*INDICATOR_CLASSES, *self._custom_types})
+            raise ValidationError("indicator_type", name, values.one_of(name, known_types))
         if name.lower() in values.GROUP_TYPE_NAMES:
             raise ValidationError(
                 "indicator_type", name, "an indicator type; that is one of groups"
             )
         near = values.nearest(name, INDICATOR_CLASSES)
         if near is not None:
-            raise ValidationError("indicator_type", name, f"{near!r}, or a type of the instance")
+            accepted = f"{near!r}, or a type of the instance that is among indicator_types"
+            raise ValidationError("indicator_type", name, accepted)
         return name
 
     # What all three do

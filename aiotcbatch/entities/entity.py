@@ -213,7 +213,7 @@ class Entity:
         self.__class__ = self.OPEN
         self.data = data
 
-    def attribute(
+    def attribute(  # noqa: C901 - hot: a call for each check would cost more than the checks
         self,
         attr_type: str,
         attr_value: Any,
@@ -244,6 +244,8 @@ class Entity:
             ValidationError: When the type or value cannot be right.
             SealedError: When the entity has been drained.
         """
+        if unique is not True and unique is not False and unique != "Type":
+            raise ValidationError("unique", unique, "True, False or 'Type'", about=self._about())
         if attr_type.__class__ is not str or not attr_type or not attr_type.isascii():
             attr_type = self.named(values.text, attr_type, "attr_type")
         if formatter is not None:
@@ -300,8 +302,6 @@ class Entity:
                     return old
         elif unique == "Type":
             attributes[:] = [old for old in attributes if old["type"] != kind]
-        elif unique is not False:
-            raise ValidationError("unique", unique, "True, False or 'Type'", about=self._about())
         attributes.append(new)
         return new
 

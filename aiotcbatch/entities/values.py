@@ -50,6 +50,7 @@ __all__ = [
     "label_name",
     "moment",
     "nearest",
+    "one_of",
     "rating",
     "registry_value_type",
     "signature_type",
@@ -320,10 +321,24 @@ def _find(value: Any, spellings: dict[str, str]) -> str | None:
 
 
 def _refuse(field: str, value: Any, known: Iterable[str]) -> ValidationError:
+    return ValidationError(field, value, one_of(value, known))
+
+
+def one_of(value: object, known: Iterable[str]) -> str:
+    """
+    Say what is accepted instead of a name that is not known.
+
+    Args:
+        value: What was given.
+        known: The names that there are.
+
+    Returns:
+        All of them, and first the nearest if there is one.
+    """
     known = list(known)
     near = nearest(value, known)
     accepted = "one of " + ", ".join(known)
-    return ValidationError(field, value, f"{near!r}? or {accepted}" if near else accepted)
+    return f"{near!r}? or {accepted}" if near else accepted
 
 
 def event_status(value: Any, field: str) -> str:
@@ -419,6 +434,9 @@ def nearest(name: object, known: Iterable[str], *, cutoff: float = 0.8) -> str |
     """
     Find the known name that another one looks like a slip of.
 
+    It looks so if most characters are the same in the same order, or if two that are side by side
+    have changed places: ``Hots`` is ``Host``, and ``Post`` is not.
+
     Args:
         name: What was given.
         known: The names that there are.
@@ -440,8 +458,13 @@ def _nearest(name: str, known: tuple[str, ...], cutoff: float) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415
 
     lowered = {candidate.lower(): candidate for candidate in known}
-    digits = _digits(name)
-    for match in get_close_matches(name.lower(), lowered, n=3, cutoff=cutoff):
+    wanted, digits = name.lower(), _digits(name)
+    swapped = [
+        wanted[:at] + wanted[at + 1] + wanted[at] + wanted[at + 2 :]
+        for at in range(len(wanted) - 1)
+    ]
+    swaps = [match for match in swapped if match in lowered]
+    for match in (*swaps, *get_close_matches(wanted, lowered, n=3, cutoff=cutoff)):
         if _digits(match) == digits:
             return lowered[match]
     return None

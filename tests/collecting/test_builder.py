@@ -312,6 +312,19 @@ class TestInterface2:
         with pytest.raises(ValidationError, match="'Address'"):
             builder.indicator("Adress", "1.2.3.4")
 
+        for slip, meant in (("Hots", "Host"), ("ULR", "URL"), ("Fiel", "File"), ("CDIR", "CIDR")):
+            with pytest.raises(ValidationError, match=f"'{meant}'"):
+                builder.indicator(slip, "x")
+            with pytest.raises(ValidationError, match=f"'{meant}'"):
+                builder.add({"type": slip, "summary": "x", "xid": "x"})
+
+    @pytest.mark.parametrize(
+        "kind",
+        ["URI", "Post", "Hash", "Phone", "Port", "Subnet", "Email Body", "Life", "Network Asset"],
+    )
+    def test_a_type_of_the_instance_is_no_slip(self, builder: TypedBuilder, kind: str) -> None:
+        """What resembles no known type more than by chance is taken as a custom one."""
+        assert builder.indicator(kind, "x").type == kind
     def test_custom_types(self) -> None:
         """Types with one to three values, by name or as the instance knows them."""
         free = TypedBuilder()
@@ -325,6 +338,9 @@ class TestInterface2:
         with pytest.raises(ValidationError, match="Phone Number"):
             knowing.indicator("Process Name", "x")
 
+        with pytest.raises(ValidationError, match=r"accepted is 'Host'\? or one of ASN, Address"):
+            knowing.indicator("Hots", "x")
+        assert TypedBuilder(indicator_types={"Hots": 1}).indicator("hots", "x").type == "Hots"
     def test_a_value_that_is_missing_is_named(self) -> None:
         """Where the labels of values are known, the error names the one that is missing."""
         builder = TypedBuilder(indicator_types={"Network Asset": ("Name", "Zone")})
@@ -655,8 +671,18 @@ class TestMetadata:
             {"type": "Source", "value": "two"},
             {"type": "Description", "value": "three"},
         ]
-        with pytest.raises(ValidationError, match="unique"):
-            group.attribute("Description", "x", unique="type")
+
+    @pytest.mark.parametrize("value", ["x", None])
+    def test_unique_is_checked_at_the_first_attribute(
+        self, builder: TypedBuilder, value: str | None
+    ) -> None:
+        """Whatever there is already, and whether the attribute is sent or not."""
+        group = builder.adversary("a")
+        for wrong in ("type", 1, None):
+            with pytest.raises(ValidationError, match=r"^Adversary 'a': unique is"):
+                group.attribute("Description", value, unique=wrong)  # type: ignore[arg-type]
+
+        assert "attribute" not in group.data
 
     def test_values(self, builder: TypedBuilder) -> None:
         """0 and False are sent and are two values; None and "" are not sent."""

@@ -392,6 +392,9 @@ def test_catalog_is_complete() -> None:
     [
         ("event_dat", "event_date"),
         ("Event_Date", "event_date"),
+        ("sattus", "status"),
+        ("statsu", "status"),
+        ("vlaue1", "value1"),
         ("value2", None),
         ("nothing like it", None),
         ("", None),
