@@ -54,6 +54,10 @@ class Retrying(DictBuilder):
     #: Why the last of them could not be written.
     _unburied: DeadLettersError | None = None
 
+    def _wants_all(self) -> bool:
+        # What is to be deleted is found by its xid.
+        return super()._wants_all() and self._settings.action != "Delete"
+
     async def add_failed(self, failed: BatchStatus | str | PathLike[str]) -> int:
         """
         Add what failed once more, and drain it; it has its source and its file as before.

@@ -192,6 +192,55 @@ class TestSubmit:
         assert place.wire.asked[:2] == [CREATE, UPLOAD]
         assert FILE not in place.wire.asked
 
+    @pytest.mark.parametrize("interface", [1, 2, 3])
+    async def test_delete_by_name_and_xid(self, place: Place, interface: int) -> None:
+        """What only a new group needs is not asked for, by whichever interface."""
+        batch = place.batch()
+        batch.document("n", "f.txt", malware=True, password="p", xid="Document")
+        batch.email("n", "s", "h", "b", xid="Email")
+        batch.signature("n", "f", "Snort", "alert", xid="Signature")
+        batch.registry_key("HKLM\\x", "v", "REG_SZ")
+        batch.email_address("a@x.example")
+        await batch.submit()
+        batch = place.batch(action="Delete")
+        if interface == 1:
+            batch.document("n", xid="Document")
+            batch.email("n", xid="Email")
+            batch.signature("n", xid="Signature")
+            batch.registry_key("HKLM\\x", "v", "REG_SZ")
+            batch.email_address("a@x.example")
+        for kind in ("Document", "Email", "Signature"):
+            if interface == 2:
+                batch.group(kind, "n", kind)
+            elif interface == 3:
+                batch.add_group({"type": kind, "name": "n", "xid": kind})
+        for kind, summary in (
+            ("Registry Key", "HKEY_LOCAL_MACHINE\\x : v : REG_SZ"),
+            ("EmailAddress", "a@x.example"),
+        ):
+            if interface == 2:
+                batch.indicator(kind, summary)
+            elif interface == 3:
+                batch.add_indicator({"type": kind, "summary": summary, "xid": kind})
+        status = await batch.submit()
+
+        assert (status.success_count, status.ok) == (5, True)
+        assert place.sandbox.entities() == []
+
+    async def test_a_create_asks_for_what_a_group_needs(self, place: Place) -> None:
+        """Also where the batch was to delete before, and whatever was added then."""
+        batch = place.batch(action="Delete")
+        email = batch.email("n", xid="e")
+        batch.action = "Create"
+        with pytest.raises(ValidationError, match="subject"):
+            batch.email("n", xid="f")
+        with pytest.raises(ValidationError, match="subject"):
+            batch.add_group({"type": "Email", "name": "n", "xid": "f"})
+        with pytest.raises(ValidationError, match="subject"):
+            await batch.drain()
+        batch.discard(email)
+        await batch.drain()
+
     @pytest.mark.parametrize("limit", [0, 100])
     async def test_in_one_request(self, place: Place, limit: int) -> None:
         """Inline or queued, the result is the same but for the id."""

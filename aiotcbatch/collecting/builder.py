@@ -82,7 +82,7 @@ class Builder:
         indicator_types: Mapping[str, int | Sequence[str]] | None = None,
     ) -> None:
         links = self._link_rules()
-        self._groups = GroupShelf(links, validate=validate)
+        self._groups = GroupShelf(links, self._wants_all, validate=validate)
         self._indicators = IndicatorShelf(links, validate=validate)
         self._associations = Buffer(lambda data: Association.from_dict(data).key)
         self._validate = validate
@@ -153,6 +153,10 @@ class Builder:
     def _link_rules(self) -> LinkRules:
         """Say what is to be done about links; called once."""
         return LinkRules()
+
+    def _wants_all(self) -> bool:
+        """Whether a group is to have all fields that the server requires of its type."""
+        return self._validate
 
     # Interface 2
 

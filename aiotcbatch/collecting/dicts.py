@@ -65,7 +65,7 @@ class DictBuilder(Builder):
                 known.file_content = content
             return known
         opened = self._groups.view(data)
-        if self._validate:
+        if self._wants_all():
             require(opened)
         self._groups.open[data["xid"]] = opened
         if content is not None:

@@ -12,7 +12,7 @@ from aiotcbatch.entities.group import GROUP_CLASSES, FileGroup, Group, require
 from aiotcbatch.errors import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["GroupShelf"]
 
@@ -20,12 +20,20 @@ new = object.__new__
 
 
 class GroupShelf(Shelf[Group]):
-    """The groups of a builder."""
+    """
+    The groups of a builder.
+
+    Args:
+        links: What is to be done about links.
+        wants_all: Says whether a group is to have all fields that its type requires.
+        validate: Whether values are checked.
+    """
 
     buffer: GroupBuffer
 
-    def __init__(self, links: LinkRules, *, validate: bool) -> None:
+    def __init__(self, links: LinkRules, wants_all: Callable[[], bool], *, validate: bool) -> None:
         super().__init__(GroupBuffer(), links, validate=validate)
+        self.wants_all = wants_all
         #: The xids of those that were encoded, and are open again until they are drained.
         self.reopened: set[str] = set()
 
@@ -60,7 +68,7 @@ class GroupShelf(Shelf[Group]):
             self.open
             or self.draining
             or issubclass(cls, FileGroup)
-            or (self._validate and not all(data.get(wire) for wire in cls.REQUIRED))
+            or (not all(data.get(wire) for wire in cls.REQUIRED) and self.wants_all())
             or self._links.group_waits(data)
         ):
             return None
@@ -100,7 +108,7 @@ class GroupShelf(Shelf[Group]):
     def _store(self, xid: str, group: Group) -> int:
         """Encode one group, and give its size."""
         data, item = group.data, None
-        if self._validate:
+        if self.wants_all():
             try:
                 require(group, "; set it, or discard() the group")
             except ValidationError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 from aiotcbatch.collecting.dicts import DictBuilder
 from aiotcbatch.entities import group as groups
 from aiotcbatch.entities import indicator as indicators
-from aiotcbatch.entities import summaries, values
+from aiotcbatch.entities import summaries
 from aiotcbatch.errors import ValidationError
 
 if TYPE_CHECKING:
@@ -143,10 +143,23 @@ class TypedBuilder(DictBuilder):
         given = {"first_seen": first_seen, **fields}
         return self._group(groups.Campaign, name, xid, given)
 
+    @overload
     def document(
         self,
         name: str,
         file_name: str,
+        file_content: FileContent | None = None,
+        malware: bool | None = None,
+        password: str | None = None,
+        xid: Xid = True,
+        **fields: Unpack[InsightFields],
+    ) -> groups.Document: ...
+    @overload
+    def document(self, name: str, *, xid: Xid) -> groups.Document: ...
+    def document(
+        self,
+        name: str,
+        file_name: str | None = None,
         file_content: FileContent | None = None,
         malware: bool | None = None,
         password: str | None = None,
@@ -158,7 +171,7 @@ class TypedBuilder(DictBuilder):
 
         Args:
             name: The name.
-            file_name: The name of the file.
+            file_name: The name of the file; a Delete does without.
             file_content: What is uploaded: bytes, str, a path, an open file, an async
                 iterator of bytes, or a callable that is given the xid and returns one.
             malware: The file is malware, in a password-protected zip.
@@ -167,14 +180,16 @@ class TypedBuilder(DictBuilder):
             **fields: Further fields by their Python names.
         """
         given = {
-            "file_name": values.text(file_name, "file_name"),
+            "file_name": file_name,
             "file_content": file_content,
             "malware": malware or None,
             "password": password,
             **fields,
         }
+        self._check_given(groups.Document, name, given, "file_name")
         return self._group(groups.Document, name, xid, given)
 
+    @overload
     def email(
         self,
         name: str,
@@ -185,8 +200,21 @@ class TypedBuilder(DictBuilder):
         from_addr: str | None = None,
         xid: Xid = True,
         **fields: Unpack[EmailFields],
+    ) -> groups.Email: ...
+    @overload
+    def email(self, name: str, *, xid: Xid) -> groups.Email: ...
+    def email(
+        self,
+        name: str,
+        subject: str | None = None,
+        header: str | None = None,
+        body: str | None = None,
+        to_addr: str | None = None,
+        from_addr: str | None = None,
+        xid: Xid = True,
+        **fields: Unpack[EmailFields],
     ) -> groups.Email:
-        """Add an Email: a message, such as a phishing mail."""
+        """Add an Email: a message, such as a phishing mail; a Delete needs its name and xid."""
         given = {
             "subject": subject,
             "header": header,
@@ -195,6 +223,7 @@ class TypedBuilder(DictBuilder):
             "from_addr": from_addr,
             **fields,
         }
+        self._check_given(groups.Email, name, given, "subject", "header", "body")
         return self._group(groups.Email, name, xid, given)
 
     def event(
@@ -249,6 +278,7 @@ class TypedBuilder(DictBuilder):
         }
         return self._group(groups.Report, name, xid, given)
 
+    @overload
     def signature(
         self,
         name: str,
@@ -257,10 +287,35 @@ class TypedBuilder(DictBuilder):
         file_text: str,
         xid: Xid = True,
         **fields: Unpack[CommonFields],
+    ) -> groups.Signature: ...
+    @overload
+    def signature(self, name: str, *, xid: Xid) -> groups.Signature: ...
+    def signature(
+        self,
+        name: str,
+        file_name: str | None = None,
+        file_type: str | None = None,
+        file_text: str | None = None,
+        xid: Xid = True,
+        **fields: Unpack[CommonFields],
     ) -> groups.Signature:
-        """Add a Signature: a detection rule, its file's name, its language and its text."""
+        """
+        Add a Signature: a detection rule, its file's name, its language and its text.
+
+        A Delete needs its name and xid.
+        """
         given = {"file_name": file_name, "file_type": file_type, "file_text": file_text, **fields}
+        self._check_given(groups.Signature, name, given, "file_name", "file_type", "file_text")
         return self._group(groups.Signature, name, xid, given)
+
+    def _check_given(
+        self, cls: type[groups.Group], name: str, given: Mapping[str, Any], *required: str
+    ) -> None:
+        """Refuse a group without what its method takes, unless there is no need of it."""
+        missing = next((field for field in required if given[field] is None), None)
+        if missing is not None and self._wants_all():
+            accepted = f"text; {cls.TYPE} takes {', '.join(('name', *required))}"
+            raise ValidationError(missing, None, accepted, about=f"{cls.TYPE} {name!r}")
 
     # Indicators
 

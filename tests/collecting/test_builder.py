@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -311,7 +312,6 @@ class TestInterface2:
             builder.group("Advesary", "a")
         with pytest.raises(ValidationError, match="'Address'"):
             builder.indicator("Adress", "1.2.3.4")
-
         for slip, meant in (("Hots", "Host"), ("ULR", "URL"), ("Fiel", "File"), ("CDIR", "CIDR")):
             with pytest.raises(ValidationError, match=f"'{meant}'"):
                 builder.indicator(slip, "x")
@@ -325,6 +325,7 @@ class TestInterface2:
     def test_a_type_of_the_instance_is_no_slip(self, builder: TypedBuilder, kind: str) -> None:
         """What resembles no known type more than by chance is taken as a custom one."""
         assert builder.indicator(kind, "x").type == kind
+
     def test_custom_types(self) -> None:
         """Types with one to three values, by name or as the instance knows them."""
         free = TypedBuilder()
@@ -337,10 +338,10 @@ class TestInterface2:
         assert knowing.indicator("phone number", "+1").type == "Phone Number"
         with pytest.raises(ValidationError, match="Phone Number"):
             knowing.indicator("Process Name", "x")
-
         with pytest.raises(ValidationError, match=r"accepted is 'Host'\? or one of ASN, Address"):
             knowing.indicator("Hots", "x")
         assert TypedBuilder(indicator_types={"Hots": 1}).indicator("hots", "x").type == "Hots"
+
     def test_a_value_that_is_missing_is_named(self) -> None:
         """Where the labels of values are known, the error names the one that is missing."""
         builder = TypedBuilder(indicator_types={"Network Asset": ("Name", "Zone")})
@@ -372,6 +373,24 @@ class TestInterface2:
 
 class TestInterface1:
     """Positional and keyword arguments of the typed methods."""
+
+    def test_what_is_missing_is_named(self, builder: TypedBuilder) -> None:
+        """By the method that takes it, or by Python where a type has nothing but its name."""
+        for wrong, said in (
+            (builder.document, r"^Document 'n': file_name is None.*takes name, file_name$"),
+            (partial(builder.email, subject="s"), r"^Email 'n': header is None"),
+            (partial(builder.signature, file_name="f"), r"^Signature 'n': file_type is None"),
+        ):
+            with pytest.raises(ValidationError, match=said):
+                wrong("n")  # type: ignore[operator]
+        with pytest.raises(TypeError, match=r"adversary.*'name'"):
+            builder.adversary()  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match=r"registry_key.*'value_name' and 'value_type'"):
+            builder.registry_key("HKLM")  # type: ignore[call-arg]
+        with pytest.raises(ValidationError, match="at least one of md5, sha1 and sha256"):
+            builder.file()
+        assert len(builder) == 0
+        TypedBuilder(validate=False).document("n")  # type: ignore[call-overload]
 
     def test_unknown_keywords_name_the_nearest(self, builder: TypedBuilder) -> None:
         """A slip in a keyword is answered with the one that was meant, and adds nothing."""

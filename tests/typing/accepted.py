@@ -93,6 +93,9 @@ def groups(batch: Batch) -> None:
     adversary.association(batch.campaign("c", "2024-01-01"))
     adversary.association("an xid")
     assert_type(batch.group("Adversary", "x", xid=False), Group)
+    assert_type(batch.document("d", "d.txt", b"", xid="x"), Document)
+    for to_delete in (batch.document, batch.email, batch.signature):
+        to_delete("d", xid="x")
     assert_type(batch.add_group({"type": "Adversary", "name": "x", "xid": "x"}), Group)
     assert_type(generate_xid(["a", "b"]), str)
 
