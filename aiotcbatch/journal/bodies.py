@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Extent", "JournalSlice", "Readers", "connect_reader", "way_out"]
+__all__ = ["AT_REST", "TIDY", "Extent", "JournalSlice", "Readers", "connect_reader", "way_out"]
+
+
+#: How to read what has no log and to which nobody else can write: nothing is made beside it.
+AT_REST = "mode=ro&immutable=1"
+#: How to read what has no log while somebody may write to it: what is made beside it is deleted
+#: by whoever is the last to close it, which SQLite does only where it could write.
+TIDY = "mode=rw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +148,19 @@ def way_out(path: Path) -> str:
     return f"`{command}` saves what can be read, and keeps the damaged journal"
 
 
-def connect_reader(path: Path, *, at_rest: bool = False) -> Connection:
+def connect_reader(path: Path, mode: str = "mode=ro") -> Connection:
     """
     Open a journal, or what may be one, so that nothing of it is changed.
 
     Args:
         path: The file.
-        at_rest: Whether it has no log and nobody else can write to it; then no files that
-            readers and writers share are made beside it.
+        mode: How, as `AT_REST` or `TIDY`; else the files that readers and writers share are made
+            beside it, and stay.
     """
-    mode = "mode=ro&immutable=1" if at_rest else "mode=ro"
     db = sqlite3.connect(
         f"{path.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False
     )
+    db.execute("PRAGMA query_only = ON")
     # What was text and is damaged is read all the same, and its checksum tells.
     db.text_factory = _decode_text
     return db

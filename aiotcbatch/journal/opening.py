@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from aiotcbatch.errors import ConfigurationError, JournalDamagedError, JournalError
-from aiotcbatch.journal.bodies import connect_reader, way_out
+from aiotcbatch.journal.bodies import AT_REST, TIDY, connect_reader, way_out
 from aiotcbatch.journal.lock import noted_commits
 from aiotcbatch.journal.schema import (
     APPLICATION_ID,
@@ -190,8 +190,9 @@ def looked_into(name: str | os.PathLike[str]) -> Iterator[tuple[Path, Connection
         refuse_other(path, noted)
         if not path.stat().st_size and not has_log(path):
             raise _lost(path, _EMPTY)
-        with closing(connect_reader(path)) as db:
+        with closing(_connect_shared(path)) as db:
             db.execute("BEGIN")
+            _check_opened(db, path)
             found = examined(db, noted)
             if found.meta is None and not found.segments:
                 raise damage(path, found)
@@ -363,7 +364,31 @@ def beside(path: Path, suffix: str) -> Path:
 
 def connect_locked(path: Path) -> Connection:
     """Open a journal whose lock is held for reading only."""
-    return connect_reader(path, at_rest=not has_log(path))
+    return connect_reader(path) if has_log(path) else connect_reader(path, AT_REST)
+
+
+def _connect_shared(path: Path) -> Connection:
+    """Open a journal for reading only, while somebody may be at work on it."""
+    if has_log(path):
+        return connect_reader(path)
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return connect_reader(path, TIDY)
+    # Who is at work on it has a log, be it empty.
+    shared = beside(path, "-wal").exists()
+    return connect_reader(path) if shared else connect_reader(path, AT_REST)
+
+
+def _check_opened(db: Connection, path: Path) -> None:
+    """Tell what SQLite could not open from what is damaged."""
+    try:
+        _table_names(db)
+    except UNREADABLE as error:
+        if has_log(path) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OPENED:
+            raise JournalError(
+                f"the journal {path} cannot be read there, for nothing can be made beside it:"
+                f" copy it with {path.name}-wal and {path.name}-lock to another directory",
+                path=str(path),
+            ) from error
 
 
 def has_log(path: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.command import run
-from support.journals import GROUPS, OWNER, RECORDS, file_names, reopened
+from support.journals import GROUPS, INDICATORS, OWNER, RECORDS, copy_of, file_names, reopened
 
 from aiotcbatch import (
     ClosedError,
@@ -219,6 +219,55 @@ async def test_looking_is_possible_all_the_time(journal: Journal) -> None:
     with pytest.raises(ClosedError):
         seen.segments[0].body.read()
     assert len(await asyncio.to_thread(lambda: list(export(journal.path)))) == 10
+
+
+@pytest.mark.parametrize("may_write", [True, False])
+async def test_looking_leaves_nothing(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, may_write: bool
+) -> None:
+    """Where nobody has it, nothing is beside it afterwards, also where nothing could be."""
+    await journal.drained([GROUPS])
+    await journal.aclose()
+    directory, before = journal.path.parent, journal.path.read_bytes()
+    if not may_write:
+        monkeypatch.setattr("os.access", lambda _path, _mode: False)  # as also root is told then
+        directory.chmod(0o500)
+
+    seen = await Journal.look(journal.path)
+    lines = await asyncio.to_thread(lambda: list(export(journal.path)))
+    first = await asyncio.to_thread(lambda: next(export(journal.path)))
+    directory.chmod(0o700)
+
+    assert (len(seen.segments), len(lines), lines[0]) == (1, 10, first)
+    assert file_names(directory) == [journal.path.name]
+    assert journal.path.read_bytes() == before
+
+
+async def test_a_log_that_cannot_be_read_is_no_damage(journal: Journal, tmp_path: Path) -> None:
+    """Where SQLite cannot make what it reads a log by, it is said what to do about that."""
+    await journal.drained([GROUPS])
+    copied = copy_of(journal.path, tmp_path / "copied")
+    copied.with_name("journal.db-shm").symlink_to("nowhere/at all")
+
+    with pytest.raises(JournalError, match="nothing can be made beside it: copy it with"):
+        await Journal.look(copied)
+
+
+async def test_looking_takes_nothing_from_who_has_it(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log stays, also while there is nothing in it yet, and what is drained then is kept."""
+    await journal.drained([GROUPS])
+    await journal.aclose()
+    async with await Journal.open(journal.path, owner=OWNER) as again:
+        before = file_names(again.path.parent)
+        for _ in range(2):
+            assert len((await Journal.look(again.path)).segments) == 1
+            monkeypatch.setattr("os.access", lambda _path, _mode: False)
+        assert file_names(again.path.parent) == before
+        await again.drained([INDICATORS])
+
+    assert len((await Journal.look(journal.path)).segments) == 2
 
 
 async def test_one_that_is_removed_meanwhile_is_not_locked(path: Path) -> None:
