@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import deque
 from collections.abc import AsyncIterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from aiotcbatch.cancelling import only_ours
 from aiotcbatch.checking import (
     checked_bool,
     checked_callable,
@@ -26,8 +24,11 @@ from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.errors import AiotcbatchError, UsageError, ValidationError
 from aiotcbatch.events import BatchAbandoned
-from aiotcbatch.results.status import COUNTS, BatchStatus
 from aiotcbatch.retrying import Retrying
+from aiotcbatch.streaming.background import Background
+from aiotcbatch.streaming.feeds import Feeds
+from aiotcbatch.streaming.linger import Linger
+from aiotcbatch.streaming.reports import Reports
 from aiotcbatch.submitting.job import Job
 from aiotcbatch.submitting.options import share_of_memory
 from aiotcbatch.submitting.pipeline import Halt, Pipeline, SubmitOptions
@@ -42,35 +43,29 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
-        Iterable,
         Iterator,
         Mapping,
         Sequence,
     )
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from os import PathLike
     from types import TracebackType
     from typing import Self
 
-    from anyio.abc import TaskGroup
-    from anyio.streams.memory import MemoryObjectSendStream
-
     from aiotcbatch.collecting.buffer import Buffer
-    from aiotcbatch.collecting.chunk import Chunk
+    from aiotcbatch.collecting.group_buffer import GroupBuffer
     from aiotcbatch.entities.contents import FileContent
     from aiotcbatch.entities.metadata import Association
     from aiotcbatch.journal.keeper import Resumed
+    from aiotcbatch.results.status import BatchStatus
     from aiotcbatch.submitting.job import JobSettings
     from aiotcbatch.submitting.steps import Clock
     from aiotcbatch.transport.http import Transport
 
 __all__ = ["Stream", "StreamOptions", "StreamStatistics"]
 
-#: Statuses that a reader of jobs() may lag behind before the stream waits for it.
-UNREAD_JOBS = 16
 #: A job that failed is tried again after as many seconds as it was tried, and at most after these.
 LONGEST_PAUSE = 30.0
-#: Feeds are looked at no more often than after so many seconds.
-SHORTEST_WATCH = 0.01
 
 
 class StreamOptions(TypedDict, total=False):
@@ -147,7 +142,7 @@ class Stream(TypedBuilder, Retrying):
         transport: Where to send.
         settings: How the server treats the jobs.
         linger: Seconds after which what was drained is sent though the job is not full; and what
-            `extend` was given by an async iterable that waits for more.
+            ``extend()`` was given by an async iterable that waits for more.
         memory_limit: Bytes of encoded entities in memory at most, bodies in flight included.
         max_entities_per_job: Groups, indicators and associations in one job at most.
         max_bytes_per_job: Bytes of one job's document at most. A job takes no more than its share
@@ -157,10 +152,10 @@ class Stream(TypedBuilder, Retrying):
         create_and_upload: Make jobs in one request.
         poll_timeout: Seconds that the server may take for one job.
         halt_on_failure: True ends the stream at the first step that fails: the next ``drain()``
-            raises, and so does `extend` where it waits for an async iterable. False goes on: jobs
-            of which that may be a matter of time are tried again for as long as the stream lives,
-            before any that came later, and once more at its end; other failures, and
-            files that were not uploaded, are in the job's status.
+            raises, and so does ``extend()`` where it waits for an async iterable, which is
+            cancelled there. False goes on: jobs of which that may be a matter of time are tried
+            again for as long as the stream lives, before any that came later, and once more at its
+            end; other failures, and files that were not uploaded, are in the job's status.
         on_job: Called, and awaited if need be, with the status of each job that has ended; the next
             one is told when it has returned, so it must not wait for jobs.
         journal: A file in which everything that was drained survives the process until it is
@@ -219,9 +214,11 @@ class Stream(TypedBuilder, Retrying):
             indicator_types=checked_types("indicator_types", indicator_types),
         )
         self._settings = settings
-        self._linger = checked_seconds("linger", linger)
-        self._on_job = checked_callable("on_job", on_job)
         self._clock = checked_clock(clock)
+        self._linger = Linger(checked_seconds("linger", linger), self._clock)
+        self._feeds = Feeds(linger, self._clock)
+        self._reports = Reports(checked_callable("on_job", on_job))
+        self._beside = Background(self._failed)
         self._journal_path = checked_path("journal", journal)
         self._contents = checked_callable("contents", contents)
         self._dead_letters = checked_file("dead_letters", dead_letters)
@@ -238,40 +235,30 @@ class Stream(TypedBuilder, Retrying):
             retries=self._is_retried,
         )
         self._pipeline = self._new_pipeline(self._next_jobs())
-        self._tasks: TaskGroup | None = None
-        self._workers: TaskGroup
-        self._readers: set[MemoryObjectSendStream[BatchStatus]] = set()
-        #: When the first of what is not sent yet was drained.
-        self._since: float | None = None
-        self._due = False
-        #: Each `extend` with an async iterable; left when a step failed.
-        self._feeds: set[anyio.CancelScope] = set()
         #: How many groups, indicators and associations were cut off for jobs.
         self._cut_off = [0, 0, 0]
-        #: The task in which ``on_job`` is called, while it is.
-        self._telling: int | None = None
         self._ending = False
+        #: The jobs that have begun and not ended, with the bytes of each that are in memory.
         self._sending: dict[Job, int] = {}
+        #: Those of them that a journal had.
         self._again: deque[Job] = deque()
         #: The job that is told of, once what failed in it is written down.
         self._buried: Job | None = None
-        self._failure: Exception | None = None
-        self._jobs_done = 0
         # With a journal it is open in its block only.
         self._closed = journal is not None
         #: The counts of all jobs that have ended, added up; with the first failure and the first
         #: file that was not uploaded, if there are any.
-        self.status = BatchStatus({"status": "Completed", **dict.fromkeys(COUNTS, 0)})
+        self.status = self._reports.total
 
     async def __aenter__(self) -> Self:
-        if self._tasks is not None:
+        if self._beside.has_begun:
             raise UsageError("a stream is entered once; make another one with client.stream()")
         if self._journal_path is not None:
             await self._resume(self._journal_path)
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._workers = anyio.create_task_group()
-        self._tasks.start_soon(self._work, self._workers)
+        watch_feeds = partial(self._feeds.watch, lambda: self._indicators.term, self._send_stale)
+        await self._beside.begin(
+            self._pipeline.run, self._watch_linger, watch_feeds, self._tell_of_jobs
+        )
         return self
 
     def _refuse_closed(self) -> None:
@@ -287,9 +274,8 @@ class Stream(TypedBuilder, Retrying):
         # imported here, since SQLite and the journal take as long as half of all else
         from aiotcbatch.journal.keeper import resume  # noqa: PLC0415
 
-        buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
         instance = str(self._transport.base)
-        resumed = await resume(path, self._settings, buffers, self._contents, instance)
+        resumed = await resume(path, self._settings, self._all_buffers, self._contents, instance)
         self._resumed, self._keep = resumed, resumed.keeper.keep
         self._closed = False
         self._recorder = resumed.recorder
@@ -302,7 +288,7 @@ class Stream(TypedBuilder, Retrying):
             self._sending[job] = 0  # its records are on disk
             self._again.append(job)
         if self._buffered:
-            self._since = self._clock.now()
+            self._linger.begin()
 
     async def __aexit__(
         self,
@@ -310,23 +296,17 @@ class Stream(TypedBuilder, Retrying):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        tasks = self._tasks
-        if tasks is None:
+        if not self._beside.has_begun:
             return
         try:
             if error is None:
                 await self._finish()
         finally:
             self._closed = True
-            # Those alone, and not the task that leaves: where it has caught a cancellation, as a
-            # service does that is asked to stop, nobody could tell that one from this.
-            self._workers.cancel_scope.cancel()
             try:
-                # What went wrong in the tasks is in _failure: the block's error stays single.
-                await tasks.__aexit__(None, None, None)
+                await self._beside.end()
             finally:
-                for reader in self._readers:
-                    reader.close()
+                self._reports.close()
                 self._pipeline.close()
                 with anyio.CancelScope(shield=True):
                     if self._resumed is not None:
@@ -365,50 +345,22 @@ class Stream(TypedBuilder, Retrying):
             await self._keep()
         self._ending = True
         self._pipeline.wake()
-        while (self._buffered or self._sending) and self._failure is None:
+        while self._buffered or self._sending:
+            self._beside.raise_failure()
             await self._pipeline.changed()
-        self._raise_failure()
+        self._beside.raise_failure()
         if refused is not None:
             raise refused
 
-    async def extend(
-        self,
-        items: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
-        *,
-        source: Callable[[int, Mapping[str, Any]], Any] | None = None,
-        on_refused: Callable[[Mapping[str, Any], ValidationError], None] | None = None,
-    ) -> int:
-        """
-        Add many groups, indicators and associations, as `Batch.extend` does.
+    def _taking(self, items: object) -> AbstractContextManager[None]:
+        return self._feed() if isinstance(items, AsyncIterable) else nullcontext()
 
-        Args:
-            items: The dicts. Those of an async iterable that waits for more are drained meanwhile,
-                so that each is sent within ``linger`` seconds after it came.
-            source: As `Batch.extend` has it.
-            on_refused: Likewise.
-
-        Returns:
-            How many were added.
-
-        Raises:
-            ConfigurationError: When ``source`` or ``on_refused`` is no plain function.
-            ValidationError: When one of them cannot be right.
-            AiotcbatchError: When a step failed, with ``halt_on_failure``; an async iterable that is
-                waited for is cancelled then.
-            Exception: What the iterable raises; what it gave before waits for the next ``drain()``.
-        """
-        if not isinstance(items, AsyncIterable):
-            return await super().extend(items, source=source, on_refused=on_refused)
-        self._raise_failure()
-        with anyio.CancelScope() as feed:
-            self._feeds.add(feed)
-            self._pipeline.wake()
-            try:
-                return await super().extend(items, source=source, on_refused=on_refused)
-            finally:
-                self._feeds.discard(feed)
-        self._raise_failure()
-        raise AssertionError("a feed was given up for no reason")
+    @contextmanager
+    def _feed(self) -> Iterator[None]:
+        self._beside.raise_failure()
+        with self._feeds.taken():
+            yield
+        self._beside.raise_failure()
 
     async def flush(self) -> None:
         """
@@ -421,7 +373,7 @@ class Stream(TypedBuilder, Retrying):
             UsageError: When ``on_job`` calls it, whose own job has not ended until it returns.
             AiotcbatchError: When a step failed, with ``halt_on_failure``.
         """
-        if self._telling == anyio.get_current_task().id:
+        if self._reports.is_calling:
             raise UsageError("on_job cannot wait for all jobs, as its own ends when it returns")
         await self.drain()
         buffers = self._all_buffers
@@ -431,14 +383,13 @@ class Stream(TypedBuilder, Retrying):
             held.count and cut < stop
             for held, cut, stop in zip(buffers, self._cut_off, until, strict=True)
         ):
-            self._due = True
-            self._pipeline.wake()
+            self._send_now()
             await self._pipeline.changed()
-            self._raise_failure()
+            self._beside.raise_failure()
         last = max((job.number for job in self._sending), default=0)
         while any(job.number <= last for job in self._sending):
             await self._pipeline.changed()
-            self._raise_failure()
+            self._beside.raise_failure()
 
     async def drain(self) -> None:
         """
@@ -451,39 +402,41 @@ class Stream(TypedBuilder, Retrying):
                 or it is larger than a job. It stays open, all others are drained.
             AiotcbatchError: When a step failed, with ``halt_on_failure``.
         """
-        if self._tasks is None:
+        if not self._beside.has_begun:
             raise UsageError("a stream sends only inside its block: async with client.stream(...)")
-        self._raise_failure()
+        self._beside.raise_failure()
         await super().drain()
         # Not in there: who waits would keep all others from draining what the jobs wait for.
         if self._held_bytes > self._memory_limit:
             await self._wait_for_room()
-        self._raise_failure()
+        self._beside.raise_failure()
 
     async def _spill(self) -> None:
         """Have it sent: a stream sends what is too much instead of keeping it on disk."""
-        if self._since is None and self._buffered:
-            self._since = self._clock.now()
-            self._pipeline.wake()
-        elif self._ready:
+        if self._buffered:
+            self._linger.begin()
+        if self._ready:
             self._pipeline.wake()
 
+    def _send_now(self) -> None:
+        """Have what is drained sent, though no job is full."""
+        self._linger.cut_short()
+        self._pipeline.wake()
+
     async def _wait_for_room(self) -> None:
-        if self._telling == anyio.get_current_task().id:
+        if self._reports.is_calling:
             return  # on_job, whose return brings the room
-        while self._held_bytes > self._memory_limit and self._failure is None:
+        while self._held_bytes > self._memory_limit and self._beside.failure is None:
             if self._is_undrained:  # what others have added since may be what the jobs wait for
                 await super().drain()
             if not self._sending:
                 # A few records may keep the memory of many: they do not wait for more.
-                self._due = True
-                self._pipeline.wake()
+                self._send_now()
                 await checkpoint()
             if self._sending or not self._is_undrained:
                 await self._pipeline.changed()
 
-    @asynccontextmanager
-    async def following(self) -> AsyncIterator[AsyncIterator[BatchStatus]]:
+    def following(self) -> AbstractAsyncContextManager[AsyncIterator[BatchStatus]]:
         """
         Follow the jobs that end from now on.
 
@@ -497,20 +450,13 @@ class Stream(TypedBuilder, Retrying):
         wait, after 16 jobs; until they are read, their statuses hold what the jobs sent, beside
         ``memory_limit``.
 
-        Yields:
-            The statuses of the jobs, as they end.
+        Returns:
+            What gives, when it is entered, the statuses of the jobs as they end.
         """
-        send, receive = anyio.create_memory_object_stream[BatchStatus](UNREAD_JOBS)
-        self._readers.add(send)
-        try:
-            async with receive:
-                yield receive
-        finally:
-            self._readers.discard(send)
-            send.close()
+        return self._reports.following()
 
     @property
-    def _all_buffers(self) -> tuple[Buffer, Buffer, Buffer]:
+    def _all_buffers(self) -> tuple[GroupBuffer, Buffer, Buffer]:
         """In the order of a document."""
         return self._groups.buffer, self._indicators.buffer, self._associations
 
@@ -523,8 +469,7 @@ class Stream(TypedBuilder, Retrying):
     @property
     def _held_bytes(self) -> int:
         """The same, with what was found in the journal, or that would grow with each restart."""
-        buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
-        held = sum(max(buffer.memory_bytes, buffer.nbytes) for buffer in buffers)
+        held = sum(max(buffer.memory_bytes, buffer.nbytes) for buffer in self._all_buffers)
         return held + sum(self._sending.values())
 
     def statistics(self) -> StreamStatistics:
@@ -534,7 +479,7 @@ class Stream(TypedBuilder, Retrying):
             held_links=len(self._links),
             memory_bytes=self.memory_bytes,
             jobs_in_flight=len(self._sending),
-            jobs_done=self._jobs_done,
+            jobs_done=self._reports.count,
             success_count=self.status.success_count,
             error_count=self.status.error_count,
             unprocess_count=self.status.unprocess_count,
@@ -571,52 +516,32 @@ class Stream(TypedBuilder, Retrying):
 
     # What runs beside
 
-    async def _work(self, workers: TaskGroup) -> None:
-        async with workers:
-            for task in (
-                self._pipeline.run,
-                self._watch_linger,
-                self._watch_feeds,
-                partial(self._report, workers),
-            ):
-                workers.start_soon(self._guard, task)
-
-    async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Keep what goes wrong for where the user awaits something."""
-        try:
-            await task()
-        except Exception as error:  # noqa: BLE001 - raised by drain() and at the end
-            if isinstance(error, AiotcbatchError):
-                error.partial = self.status
-            self._failure = self._failure or error
-            for feed in self._feeds:
-                feed.cancel()
-        finally:
-            self._pipeline.wake()
+    def _failed(self, error: Exception) -> None:
+        """Let all that wait see that it is over."""
+        if isinstance(error, AiotcbatchError):
+            error.partial = self.status
+        self._feeds.give_up()
+        self._pipeline.wake()
 
     def _next_jobs(self) -> Iterator[Job | None]:
         """Jobs as they are ready, None while none is, and an end when the stream is over."""
         while not (self._ending and not self._buffered and not self._sending):
-            if self._again:
-                yield self._again.popleft()
-            elif self._ready and (chunk := self._next_chunk()) is not None:
-                if not self._buffered:  # what comes from now on lingers anew
-                    self._since, self._due = None, False
-                self._cut_off = [
-                    n + cut.count for n, cut in zip(self._cut_off, chunk.cuts, strict=True)
-                ]
-                job = Job(self._settings, chunk)
-                self._sending[job] = chunk.size
-                yield job
-            else:
-                if not self._buffered:
-                    self._since, self._due = None, False
-                yield None
+            job = self._again.popleft() if self._again else self._cut_job()
+            if not self._buffered:  # what comes from now on lingers anew
+                self._linger.end()
+            yield job
 
-    def _next_chunk(self) -> Chunk | None:
-        if self._groups.reopened and not self._ending:
+    def _cut_job(self) -> Job | None:
+        """Make a job of what is drained, if it is full or due."""
+        if not self._ready or (self._groups.reopened and not self._ending):
             return None  # what is linked to such a group would be sent without it
-        return self._cut(self._transport.document_limit)
+        chunk = self._cut(self._transport.document_limit)
+        if chunk is None:
+            return None
+        self._cut_off = [n + cut.count for n, cut in zip(self._cut_off, chunk.cuts, strict=True)]
+        job = Job(self._settings, chunk)
+        self._sending[job] = chunk.size
+        return job
 
     def _replace(self, job: Job, parts: list[Job]) -> None:
         """Take jobs over into which one was cut."""
@@ -626,52 +551,36 @@ class Stream(TypedBuilder, Retrying):
 
     @property
     def _buffered(self) -> int:
-        return self._groups.buffer.count + self._indicators.buffer.count + self._associations.count
+        return sum(buffer.count for buffer in self._all_buffers)
 
     @property
     def _ready(self) -> bool:
         """Whether a job is full, or due."""
-        buffers = (self._groups.buffer, self._indicators.buffer, self._associations)
         return (
-            self._due
+            self._linger.is_over
             or self._ending
             or self._buffered >= self._max_entities
-            or sum(buffer.nbytes for buffer in buffers) >= self._max_bytes
+            or sum(buffer.nbytes for buffer in self._all_buffers) >= self._max_bytes
         )
 
     async def _watch_linger(self) -> None:
         while True:
-            if self._since is None or self._due:
-                await self._pipeline.changed()
-                continue
-            left = self._since + self._linger - self._clock.now()
-            if left > 0:
-                await self._clock.sleep(left)
-            else:
-                self._due = True
-                self._pipeline.wake()
+            await self._linger.passed()
+            self._pipeline.wake()
 
-    async def _watch_feeds(self) -> None:
-        """Drain and send what feeds have given, when they have given no more for a while."""
-        while True:
-            while not self._feeds:
-                await self._pipeline.changed()
-            term = self._indicators.term
-            await self._clock.sleep(max(self._linger / 2, SHORTEST_WATCH))
-            drained = self._indicators.term is not term  # as the feed goes on by itself, or another
-            waits = self._is_undrained or (self._since is None and self._buffered > 0)
-            if self._feeds and waits and not drained:
-                with suppress(ValidationError):  # what cannot be sent is raised where the feed ends
-                    await super().drain()
-                self._due = True
-                self._pipeline.wake()
+    async def _send_stale(self) -> None:
+        """Drain and send what feeds have given."""
+        if self._is_undrained or (self._buffered and not self._linger.has_begun):
+            with suppress(ValidationError):  # what cannot be sent is raised where the feed ends
+                await super().drain()
+            self._send_now()
 
-    async def _report(self, tasks: TaskGroup) -> None:
+    async def _tell_of_jobs(self) -> None:
         while True:
             while self._pipeline.finished:
                 job = self._pipeline.finished.popleft()
                 if job in self._pipeline.away:
-                    tasks.start_soon(self._guard, partial(self._try_again, job))
+                    self._beside.add(partial(self._try_again, job))
                 else:
                     await self._told(job)
             await self._pipeline.changed()
@@ -689,40 +598,12 @@ class Stream(TypedBuilder, Retrying):
         if self._resumed is not None:
             await self._keep_records([job])
             await self._resumed.keep_contents([job], self._spool)
-        status = job.result
-        self._add_up(status)
-        self._jobs_done += 1
-        if self._on_job is not None:
-            self._telling = anyio.get_current_task().id
-            try:
-                with only_ours("on_job"):
-                    answer = self._on_job(status)
-                    if inspect.isawaitable(answer):
-                        await answer
-            finally:
-                self._telling = None
-        for reader in list(self._readers):
-            # Its reader has left, while it or another one was waited for.
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                await reader.send(status)
+        await self._reports.tell(job.result)
         await self._recorder.told([job])
         self._recorder.leave(job)
         del self._sending[job]
         self._buried = None
         self._pipeline.wake()
-
-    def _add_up(self, status: BatchStatus) -> None:
-        """Count what a job came to, and keep the first of what went wrong."""
-        total = self.status
-        for name in COUNTS:
-            total[name] += status.count(name)
-        if total.completed and not status.completed:
-            total["status"] = status.status
-        if status.failure is not None:
-            total.setdefault("failure", status.failure)
-        failed = next((upload for upload in status.uploads if not upload.uploaded), None)
-        if failed is not None:
-            total.setdefault("uploads", [failed])
 
     def _is_retried(self, job: Job) -> bool:
         """Whether trying a job again may help: as long as the stream lives, once at its end."""
@@ -730,7 +611,3 @@ class Stream(TypedBuilder, Retrying):
         if failure is None or not job.unfinished or not is_transient(failure):
             return False
         return not self._ending or job.attempts <= 1
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure

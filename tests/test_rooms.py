@@ -19,7 +19,7 @@ PACKAGE = Path(aiotcbatch.__file__).parent
 ROOMS = (
     *("version", "value", "errors", "cancelling", "checking", "events", "dates", "xid", "auth"),
     *("entities", "collecting", "results", "transport", "submitting", "journal"),
-    *("instance", "retrying", "batch", "stream", "client", "__init__"),
+    *("instance", "retrying", "batch", "streaming", "stream", "client", "__init__"),
     *("telemetry", "sandbox", "sources", "cli"),
 )
 #: The transport knows nothing of batches, though it stands above what they are made of.

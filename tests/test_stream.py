@@ -23,7 +23,8 @@ from aiotcbatch.errors import (
     ValidationError,
 )
 from aiotcbatch.sandbox import ManualClock, StuckJob, storage_full
-from aiotcbatch.stream import UNREAD_JOBS, Stream
+from aiotcbatch.stream import Stream
+from aiotcbatch.streaming.reports import UNREAD_JOBS
 from aiotcbatch.submitting.job import Job, JobSettings
 from aiotcbatch.submitting.pipeline import Clock
 from aiotcbatch.transport.http import Transport
@@ -870,8 +871,7 @@ class TestLeaving:
             async with make() as stream:
                 fill(stream, 3)
                 await stream.drain()
-                stream._due = True
-                stream._pipeline.wake()
+                stream._send_now()
                 await gate.asked.wait()
                 scope.cancel()
                 await stream.drain()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.collecting import raw
@@ -16,6 +17,7 @@ from aiotcbatch.errors import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from aiotcbatch.entities.group import Group
     from aiotcbatch.entities.indicator import Indicator
@@ -191,8 +193,15 @@ class DictBuilder(Builder):
                 function.
             ValidationError: When one of them cannot be right; its message begins with the number
                 of the dict, and those before it are added.
+            Exception: What the iterable raises; what it gave before waits for the next ``drain()``.
         """
-        return await extend(self._add_plain, self.add, self.drain, items, source, on_refused)
+        with self._taking(items):
+            return await extend(self._add_plain, self.add, self.drain, items, source, on_refused)
+
+    def _taking(self, items: object) -> AbstractContextManager[None]:
+        """Give what `extend` enters while it takes its items."""
+        del items
+        return nullcontext()
 
     def add(
         self, item: Mapping[str, Any], *, source: Any = None

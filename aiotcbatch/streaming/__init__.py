@@ -1,0 +1,1 @@
+"""What a stream does beside collecting: tasks, jobs that are told, and what is due by time."""
