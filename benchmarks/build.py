@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from benchmarks.harness import Options
 
 _METHOD = (
-    "Each contender builds and encodes the same indicators in a fresh process, draining every "
+    "Each contender builds and encodes the same indicators in a fresh process, all of them with "
+    "the same attribute, tags, label and scores, or each with a text of its own in its attribute "
+    "where they are called unlike, draining every "
     "1,000 (`extend()` every 256) if nothing else is said, in interleaved rounds; the processor "
     "time per indicator is the least of them, since others on the machine only ever add to it. "
     "TcEx's documents are those of `batch.data`, encoded by `json` as TcEx does; the floor is "
@@ -18,6 +20,8 @@ _METHOD = (
 )
 #: Interface 3 for many dicts at once, which TcEx does not have.
 _EXTEND = "ours, extend()"
+#: Dicts that are each unlike all others, as those of a feed that describes each.
+_UNLIKE = "interface 3, each unlike"
 #: As a service does that has each of them on its way when the call returns.
 _EACH = "ours, interface 1, a drain() for each"
 #: What is asked for against TcEx: at 100,000 entities, by interface; and at a million.
@@ -44,6 +48,12 @@ def run(options: Options) -> Result:
         "interface": 3,
         "at_once": True,
     }
+    contenders[f"ours, {_UNLIKE}"] = {
+        "target": "ours:build",
+        "number": number,
+        "interface": 3,
+        "unlike": True,
+    }
     contenders[_EACH] = {"target": "ours:build", "number": number, "interface": 1, "every": 1}
     contenders["floor"] = {"target": "rivals:floor_build", "number": number}
     with_tcex = options.has_tcex
@@ -56,6 +66,10 @@ def run(options: Options) -> Result:
                 "interface": interface,
             }
             for interface in (1, 3)
+        }
+        contenders[f"TcEx 5, {_UNLIKE}"] = {
+            **contenders["TcEx 5, interface 3"],
+            "unlike": True,
         }
     spent = {
         name: cpu * 1e6 / number for name, cpu in least(rounds(contenders, turns), "cpu").items()
@@ -74,6 +88,10 @@ def run(options: Options) -> Result:
     if with_tcex:
         what = f"TcEx 5 by interface 3 over ours by extend(), {number:,} indicators"
         ratios.append(Ratio(name=what, value=spent["TcEx 5, interface 3"] / spent[_EXTEND]))
+        what = f"TcEx 5 over ours, {_UNLIKE}, {number:,} indicators"
+        ratios.append(
+            Ratio(name=what, value=spent[f"TcEx 5, {_UNLIKE}"] / spent[f"ours, {_UNLIKE}"])
+        )
         what = f"TcEx 5 by interface 1 over ours with a drain() for each, {number:,} indicators"
         ratios.append(Ratio(name=what, value=spent["TcEx 5, interface 1"] / spent[_EACH]))
     notes = [] if with_tcex else ["TcEx 5 was not there to be measured."]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["address", "as_dict", "fill"]
+__all__ = ["address", "as_dict", "as_unlike_dict", "fill"]
 
 
 def address(number: int) -> str:
@@ -39,3 +39,10 @@ def as_dict(number: int) -> dict[str, Any]:
         "tag": [{"name": "Phishing"}, {"name": "Automated"}],
         "securityLabel": [{"name": "TLP:GREEN"}],
     }
+
+
+def as_unlike_dict(number: int) -> dict[str, Any]:
+    """Give it with a text of its own in its attribute, by which each is unlike all others."""
+    indicator = as_dict(number)
+    indicator["attribute"][0]["value"] = f"Seen in a phishing campaign as number {number}"
+    return indicator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from benchmarks.load import address, as_dict
+from benchmarks.load import address, as_dict, as_unlike_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,9 +48,7 @@ def unlike(number: int, size: int) -> bytes:
         The JSON, ready to be sent.
     """
     first = number * size
-    indicators = [as_dict(first + i) for i in range(size)]
-    for place, indicator in enumerate(indicators, first):
-        indicator["attribute"][0]["value"] = f"Seen in a phishing campaign as number {place}"
+    indicators = [as_unlike_dict(first + i) for i in range(size)]
     return orjson.dumps({"group": [], "indicator": indicators})
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiotcbatch import Client, HmacAuth
 from benchmarks.harness import peak
 from benchmarks.lag import Lag
-from benchmarks.load import as_dict, fill
+from benchmarks.load import as_dict, as_unlike_dict, fill
 
 if TYPE_CHECKING:
     from aiotcbatch import Batch
@@ -29,9 +29,16 @@ def client(address: dict[str, str]) -> Client:
 
 
 async def collect(
-    batch: Batch | Stream, number: int, *, interface: int = 1, first: int = 0, every: int = DRAIN
+    batch: Batch | Stream,
+    number: int,
+    *,
+    interface: int = 1,
+    first: int = 0,
+    every: int = DRAIN,
+    unlike: bool = False,
 ) -> None:
     """Add so many indicators, and drain now and then."""
+    make = as_unlike_dict if unlike else as_dict
     for start in range(first, number, every):
         numbers = range(start, min(start + every, number))
         if interface == 1:
@@ -39,12 +46,17 @@ async def collect(
                 fill(batch, index)
         else:
             for index in numbers:
-                batch.add_indicator(as_dict(index))
+                batch.add_indicator(make(index))
         await batch.drain()
 
 
 async def build(
-    number: int, interface: int, *, at_once: bool = False, every: int = DRAIN
+    number: int,
+    interface: int,
+    *,
+    at_once: bool = False,
+    every: int = DRAIN,
+    unlike: bool = False,
 ) -> dict[str, Any]:
     """Build, encode and cut into jobs, as a submit does."""
 
@@ -52,7 +64,7 @@ async def build(
         if at_once:
             await batch.extend(map(as_dict, range(number)))
         else:
-            await collect(batch, number, interface=interface, every=every)
+            await collect(batch, number, interface=interface, every=every, unlike=unlike)
 
     async with client(NOWHERE) as nobody:
         await add(nobody.batch("MyOrg"), DRAIN)  # warms up

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import peak
-from benchmarks.load import as_dict, fill
+from benchmarks.load import as_dict, as_unlike_dict, fill
 
 if TYPE_CHECKING:
     from tcex.api.tc.v2.batch.batch import Batch
@@ -47,25 +47,26 @@ def _batch(folder: str) -> Batch:
     return Batch(inputs, session, "MyOrg")
 
 
-def tcex_build(number: int, interface: int) -> dict[str, Any]:
+def tcex_build(number: int, interface: int, *, unlike: bool = False) -> dict[str, Any]:
     """Build and encode with TcEx, as its submit does: ``json`` over ``batch.data``."""
     with tempfile.TemporaryDirectory() as folder:
-        _encode(_collect(_batch(folder), _WARM_UP, interface))
+        _encode(_collect(_batch(folder), _WARM_UP, interface, unlike=unlike))
         batch = _batch(folder)
         began, cpu = time.perf_counter(), time.process_time()
-        nbytes = _encode(_collect(batch, number, interface))
+        nbytes = _encode(_collect(batch, number, interface, unlike=unlike))
         spent = {"wall": time.perf_counter() - began, "cpu": time.process_time() - cpu}
         batch.close()
     return {**spent, "bytes": nbytes}
 
 
-def _collect(batch: Batch, number: int, interface: int) -> Batch:
+def _collect(batch: Batch, number: int, interface: int, *, unlike: bool = False) -> Batch:
+    make = as_unlike_dict if unlike else as_dict
     if interface == 1:
         for index in range(number):
             fill(batch, index)
     else:
         for index in range(number):
-            batch.add_indicator(as_dict(index))
+            batch.add_indicator(make(index))
     return batch
 
 

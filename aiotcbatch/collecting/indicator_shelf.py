@@ -8,13 +8,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.collecting.buffer import SEGMENT_BYTES, Buffer, xid_of
-from aiotcbatch.collecting.plain import FAMILIAR, is_short_text, rest_is_plain
+from aiotcbatch.collecting.endings import UNNOTED, Endings
+from aiotcbatch.collecting.plain import plain_parts, rest_is_plain
 from aiotcbatch.collecting.segments import encode
 from aiotcbatch.collecting.shelf import CROWD, LARGE_RECORD, LinkRules, Shelf
 from aiotcbatch.collecting.xid_index import SHARD_MASK
 from aiotcbatch.entities.indicator import INDICATOR_CLASSES, CustomIndicator, Indicator
 from aiotcbatch.entities.summaries import GLANCES
-from aiotcbatch.entities.values import MAX_CONFIDENCE, MAX_RATING, attribute_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -48,7 +48,8 @@ class IndicatorShelf(Shelf[Indicator]):
 
     def __init__(self, links: LinkRules, *, validate: bool) -> None:
         super().__init__(Buffer(xid_of), links, validate=validate)
-        self._usual = _USUAL if validate else {}
+        #: What `take` may take: beside what is in `_USUAL`, how right ones have ended so far.
+        self._usual = {kind: (*usual, Endings()) for kind, usual in _USUAL.items() if validate}
         #: The last handle that `take` gave out.
         self._handle: Indicator = new(CustomIndicator.ENCODED)
 
@@ -87,7 +88,7 @@ class IndicatorShelf(Shelf[Indicator]):
         """Make an indicator of a wire dict."""
         return INDICATOR_CLASSES.get(data["type"], CustomIndicator)(data, self.term)
 
-    def take(  # noqa: C901, PLR0911, PLR0912, PLR0915 - hot: calls would take as long
+    def take(  # noqa: C901 - hot: calls would take as long
         self, given: Any
     ) -> Indicator | None:
         """
@@ -107,49 +108,20 @@ class IndicatorShelf(Shelf[Indicator]):
             return None
         try:
             xid = given["xid"]
-            glance, cls = self._usual[given["type"]]
+            glance, cls, endings = self._usual[given["type"]]
             if xid.__class__ is not str or not xid or not glance(given["summary"]):
                 return None
-            looked_at = 3
-            if (rating := given.get("rating")) is not None:
-                if not 0 < rating <= MAX_RATING or rating is True:
+            record, size, number = encode(given), len(given), hash(xid)
+            known = endings.get(size)
+            if known is None or not record.endswith(known):
+                plain = plain_parts(given)
+                if plain != size and not (plain and self._takes_rest(given, cls)):
                     return None
-                looked_at += 1
-            if (confidence := given.get("confidence")) is not None:
-                if confidence.__class__ is not int or not 0 <= confidence <= MAX_CONFIDENCE:
-                    return None
-                looked_at += 1
-            if (attributes := given.get("attribute")) is not None:
-                if attributes.__class__ is list:
-                    looked_at += 1
-                for item in attributes:
-                    value = item["value"]
-                    if value.__class__ is not str or not value:
-                        attribute_value(value, "value")
-                    if "securityLabel" in item:
-                        return None
-                    if item["type"] not in FAMILIAR and not is_short_text(item["type"]):
-                        return None
-            if (tags := given.get("tag")) is not None:
-                if tags.__class__ is list:
-                    looked_at += 1
-                for item in tags:
-                    if item["name"] not in FAMILIAR and not is_short_text(item["name"]):
-                        return None
-            if (labels := given.get("securityLabel")) is not None:
-                if labels.__class__ is list:
-                    looked_at += 1
-                for item in labels:
-                    if item["name"] not in FAMILIAR and not is_short_text(item["name"]):
-                        return None
-                    if "color" in item:
-                        return None
-            if looked_at != len(given) and not self._takes_rest(given, cls):
-                return None
-            record = encode(given)
+                if not number & UNNOTED:
+                    endings.note(given, record)
         except (KeyError, OSError, TypeError, ValueError):
             return None
-        buffer, number = self.buffer, hash(xid)  # what follows is what its `add_held` does
+        buffer = self.buffer  # what follows is what its `add_held` does
         index = buffer.index
         shard = index.shards[number & SHARD_MASK]
         if (

@@ -282,9 +282,11 @@ def _check_group_xids(items: list[Any], about: str) -> None:
 
 def _check_group_links(items: list[Any], about: str) -> None:
     for item in items:
+        xid = item
         if item.__class__ is not str:  # plain xids are taken by the server too
             _require_dict(item, "associatedGroups", about)
-            _named(values.text, item.get("groupXid"), "groupXid", about)
+            xid = item.get("groupXid")
+        _named(values.text, xid, "groupXid", about)
 
 
 def _check_indicator_links(items: list[Any], about: str) -> None:

@@ -991,6 +991,7 @@ def test_a_type_of_groups_is_no_indicator_type() -> None:
         ({"fileOccurrence": [{"date": "never"}]}, "fileOccurrence date is 'never'"),
         ({"fileOccurrence": ["a.exe"]}, "fileOccurrence"),
         ({"associatedGroups": [{"groupXid": ""}]}, "groupXid is ''"),
+        ({"associatedGroups": [""]}, "groupXid is ''"),
     ],
 )
 def test_the_parts_of_an_indicators_dict_are_checked(part: dict[str, Any], said: str) -> None:
