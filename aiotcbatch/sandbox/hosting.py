@@ -18,6 +18,7 @@ from aiotcbatch.sandbox.store import jobs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from aiohttp.typedefs import Handler
     from anyio.abc import TaskGroup
 
     from aiotcbatch.sandbox.instance import Instance
@@ -59,6 +60,8 @@ class Host:
         self._routes = tuple(routes)
         self._recorder = recorder
         self._on_close = on_close
+        #: What serves connections, also those that are lost.
+        self._serving: set[asyncio.Task[None]] = set()
         self._life: asyncio.Task[None] | None = None
         self._stop: asyncio.Event | None = None
 
@@ -137,14 +140,27 @@ class Host:
     async def _close(self, runner: web.AppRunner | None) -> None:
         if runner is not None:
             await runner.cleanup()
+        # Where a client went before its body was read, aiohttp still waits for the rest of it.
+        for task in self._serving:
+            task.cancel()
+        if self._serving:
+            await asyncio.wait(self._serving)
         if self._recorder is not None:
             await self._recorder.aclose()
         await anyio.to_thread.run_sync(self._on_close)
         await anyio.to_thread.run_sync(self._instance.store.close)
 
+    @web.middleware
+    async def _notes(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Note who serves a request, until its connection is done."""
+        if request.task not in self._serving:
+            self._serving.add(request.task)
+            request.task.add_done_callback(self._serving.discard)
+        return await handler(request)
+
     async def _listen(self) -> web.AppRunner:
         runner = web.AppRunner(
-            app.build(self._instance, routes=self._routes),
+            app.build(self._instance, middlewares=[self._notes], routes=self._routes),
             access_log=None,
             shutdown_timeout=_GRACE,
             max_line_size=_LONGEST_LINE,

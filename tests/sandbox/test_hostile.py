@@ -11,6 +11,7 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.leaks import tasks_left
 
 from aiotcbatch.sandbox import Sandbox
 from aiotcbatch.sandbox.engine.document import Document, DocumentError, count
@@ -282,6 +283,23 @@ async def test_an_upload_that_stops(call):
 
     assert reply.status == 202
     assert len(call.sandbox.jobs[0].body) == 12
+
+
+async def test_who_goes_before_the_rest_is_read_leaves_nothing():
+    """A client that goes when it is refused, in the middle of what it sends, holds nothing up."""
+    async with calling(Sandbox()) as call:
+        host, port = call.sandbox.api_url.split("/")[2].split(":")
+        head = (
+            "POST /api/v2/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n"
+            f"Authorization: TC-Token {call.sandbox.token}\r\n\r\n"
+        )
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(head.encode() + b" " * 2_000_000)
+            answer = await stream.receive()
+        await call("GET", "/v2/owners")
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert await tasks_left() == []
 
 
 async def test_memory_does_not_grow_with_jobs():
