@@ -56,6 +56,11 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether there is a file yet."""
+    return path.exists()
+
+
 def mode_of(path: Path) -> int:
     """Tell who can read a file."""
     return stat.S_IMODE(path.stat().st_mode)
@@ -616,8 +621,8 @@ async def test_cancelled_while_writing(place: Place, path: Path) -> None:
     status = await batch.submit()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(status.write_dead_letters, path)
-        while not lines_of(path):
+        while not is_there(path):  # not what is in it, which may be half a line just then
             await checkpoint()
         tasks.cancel_scope.cancel()
 
-    assert len(lines_of(path)) % 256 == 0
+    assert len(lines_of(path)) in {256, 512}
