@@ -111,9 +111,7 @@ class Stall:
             await answer()
         else:
             await request.read()
-        await clock.sleep(TIMEOUT + 1)
-        while request.transport is not None:
-            await checkpoint()
+        await _given_up(request, clock, TIMEOUT + 1)
         return web.Response(status=500)
 
 
@@ -135,13 +133,16 @@ class Drip:
         response.content_length = len(body)
         await response.prepare(request)
         size = -(-len(body) // 10)
+        passed = 0.0
         for start in range(0, len(body), size):
             await response.write(body[start : start + size])
             for _ in range(_TURNS):  # so that the client has read it before time passes
                 await checkpoint()
-            if request.transport is None:
+            if passed + self.pause >= TIMEOUT:  # no more time passes, for others who ask now
+                await _given_up(request, clock, TIMEOUT + 1 - passed)
                 break
             await clock.sleep(self.pause)
+            passed += self.pause
         return response
 
 
@@ -184,6 +185,13 @@ class Misnamed:
         made, body = await _made(answer)
         made.headers["Content-Type"] = "text/html"
         return web.Response(status=made.status, headers=made.headers, body=body)
+
+
+async def _given_up(request: web.Request, clock: Clock, seconds: float) -> None:
+    """Wait until the client has given up, which it does after so many seconds."""
+    await clock.sleep(seconds)
+    while request.transport is not None:
+        await checkpoint()
 
 
 async def _made(answer: Answer) -> tuple[web.StreamResponse, bytes]:
