@@ -97,6 +97,16 @@ class Catalog:
         """Return the proper name of a group type given in any letter case."""
         return self._groups.get(name) or self._groups.get(name.lower())
 
+    def type_name(self, name: str) -> str | None:
+        """Return the proper name of a group or indicator type given in any letter case."""
+        kind = self.indicator(name)
+        return self.group(name) or (kind.name if kind is not None else None)
+
+    @property
+    def type_names(self) -> list[str]:
+        """The names of all group and indicator types."""
+        return [*vocabulary.GROUP_BRANCHES, *(kind.name for kind in self.indicators)]
+
     def technique(self, tag: str) -> str | None:
         """Return the id of the technique that a tag stands for, if it does."""
         for technique_id, name in self.techniques.items():

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from aiotcbatch.auth import HmacAuth
 from aiotcbatch.checking import checked_file, checked_kind, checked_path
+from aiotcbatch.entities.values import one_of
 from aiotcbatch.errors import ClosedError, ConfigurationError
 from aiotcbatch.sandbox import views
 from aiotcbatch.sandbox.access import Gate
@@ -242,23 +243,34 @@ class Sandbox:
 
         Args:
             owner: Only what belongs to the owner of that name.
-            type: Only groups or indicators of that type.
+            type: Only groups or indicators of that type, in any letter case.
 
         Returns:
             The entities with all that hangs on them, in the order in which they were made.
 
         Raises:
-            ConfigurationError: When one of them is neither text nor None.
+            ConfigurationError: When one of them is neither text nor None, or there is no such
+                type; those of ``indicator_types`` are among what is accepted.
         """
         for name, wanted in (("owner", owner), ("type", type)):
             right = wanted is None or is_text(wanted)
             refuse_unless(right, name, wanted, "text, or None for all", "Sandbox")
+        kind = None if type is None else self._type_name(type)
         where, values = ["1"], []
-        for column, value in (("o.name", owner), ("e.type", type)):
+        for column, value in (("o.name", owner), ("e.type", kind)):
             if value is not None:
                 where.append(f"{column} = ?")
                 values.append(value)
         return self._instance.store.database.call(_entities, " AND ".join(where), values)
+
+    def _type_name(self, name: str) -> str:
+        """Give a type in its proper spelling."""
+        catalog = self._instance.catalog
+        kind = catalog.type_name(name)
+        if kind is None:
+            accepted = one_of(name, catalog.type_names)
+            raise ConfigurationError("type", name, accepted, about="Sandbox")
+        return kind
 
     @property
     def files(self) -> views.Files:

@@ -35,6 +35,7 @@ from aiotcbatch.sandbox import (
     rate_limited,
     unavailable,
 )
+from tests.sandbox.conftest import calling
 
 #: Of no kind that anything takes.
 NOTHING = object()
@@ -235,6 +236,21 @@ async def test_what_a_sandbox_is_told_is_checked():
         with pytest.raises(ConfigurationError, match="snapshot"):
             await sandbox.restore(NOTHING)
         assert sandbox.settings == Settings()
+
+
+async def test_entities_of_no_type_are_refused():
+    """A slip would look like nothing stored; types in any letter case and custom ones are known."""
+    asset = IndicatorType(name="Network Asset", fields=("Name",))
+    stored = {"type": "Network Asset", "summary": "printer-7"}
+    async with calling(Sandbox(indicator_types=[asset])) as call:
+        await call.job({"indicator": [stored]})
+        for name, number in (("network asset", 1), ("Network Asset", 1), ("HOST", 0), ("tool", 0)):
+            assert len(call.sandbox.entities(type=name)) == number
+        with pytest.raises(ConfigurationError) as caught:
+            call.sandbox.entities(type="Hots")
+
+    assert caught.value.accepted.startswith("'Host'? or one of Adversary, ")
+    assert caught.value.accepted.endswith(", Network Asset")
 
 
 @pytest.mark.parametrize("value", [None, "1", True, math.nan, math.inf, TOO_LONG, NOTHING])

@@ -211,4 +211,4 @@ class Creator:
         reason = f"This batch would exceed the number of allowed indicators: {limit}"
         message = f"{reason} JSON path: '$.indicator[{position}]'."
         self._report.whole("0x1008", reason, message)
-        raise StopError(position - self._first - 1)
+        raise StopError(position - self._first)
