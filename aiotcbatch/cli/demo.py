@@ -73,10 +73,11 @@ async def demo(display: Display, sandbox: Sandbox, asked: Demo) -> int:
         The exit code.
     """
     begun = time.monotonic()
+    with display.steps() as steps:
+        knowledge = await _load(steps)  # first, as it may not be installed
     async with sandbox:
         display.remark(f"A sandbox of ThreatConnect runs at {sandbox.api_url}")
         with display.steps() as steps:
-            knowledge = await _load(steps)
             async with Client(sandbox.api_url, sandbox.auth) as client:
                 before = {
                     one.id for one in await readback.read_groups(client.transport, asked.owner)

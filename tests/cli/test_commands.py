@@ -84,6 +84,22 @@ def test_without_the_extra(package: str, python: Python) -> None:
     )
 
 
+def test_without_the_data_of_the_demo(python: Python) -> None:
+    """What is not installed is told in one line, before anything is started."""
+    program = (
+        "import importlib.util as u, sys; find = u.find_spec;"
+        "u.find_spec = lambda name, *rest: None if 'misp' in name else find(name, *rest);"
+        "sys.argv = ['aiotcbatch', 'demo']; import aiotcbatch.cli as c; c.main()"
+    )
+    result = python("-c", program)
+
+    assert (result.returncode, result.stdout) == (3, "")
+    assert result.stderr == (
+        "error: the ATT&CK data are not installed:"
+        " pip install 'aiotcbatch[demo]' brings pymispgalaxies\n"
+    )
+
+
 def test_another_missing_module_is_not_hidden(python: Python) -> None:
     """Only the extra's packages are told as such; anything else that is missing is a bug."""
     program = "import sys; sys.modules['anyio'] = None; import aiotcbatch.cli as c; c.main()"
