@@ -108,12 +108,54 @@ async def test_what_cannot_be_sent_is_said_by_drain() -> None:
     builder = TypedBuilder(max_bytes_per_job=5000)
     for number in range(3 * CROWD):
         add(builder, number).attribute("Description", "d" * (5000 if number == CROWD else 1))
+    builder.group("Email", "e", "e")
+    assert builder.refused == []
+
+    for _ in range(2):
+        with pytest.raises(ValidationError, match=r"subject.*discard") as caught:
+            await builder.drain()
+
+    assert "max_bytes_per_job, 4" in caught.value.__notes__[0]
+    assert "discard" in caught.value.__notes__[0]
+    assert list(builder._indicators.open) == [f"x{CROWD}"]
+    assert len(builder) == 3 * CROWD + 1
+    assert [entity.xid for entity in builder.refused] == ["e", f"x{CROWD}"]
+
+    for entity in builder.refused:
+        builder.discard(entity)
+    await builder.drain()
+
+    assert builder.refused == []
+    assert len(builder) == 3 * CROWD - 1
+
+
+@pytest.mark.parametrize("validate", [True, False])
+async def test_a_dict_that_is_too_large_is_refused_where_it_is_given(validate: bool) -> None:
+    """It is whole, so nobody has to wait for drain() to be told, and nothing is added."""
+    builder = TypedBuilder(max_bytes_per_job=5000, validate=validate)
+    large: list[dict[str, Any]] = [
+        {"type": "Host", "summary": "a.example", "xid": "h"},
+        {"type": "Adversary", "name": "a", "xid": "a"},
+    ]
+    for data in large:
+        data["attribute"] = [{"type": "Description", "value": "d" * 5000}]
+        with pytest.raises(ValidationError, match=rf"'{data['xid']}': data .* max_bytes_per_job"):
+            builder.add(data)
+    refused: list[Any] = []
+    await builder.extend(large, on_refused=lambda item, _: refused.append(item))
+
+    assert refused == large
+    assert len(builder) == 0
+
+
+async def test_links_that_wait_are_no_part_of_the_size() -> None:
+    """What is larger than a job by its links alone is left to drain(), where these may wait."""
+    builder = TypedBuilder(max_bytes_per_job=5000)
+    links = [{"groupXid": f"group-{number}"} for number in range(500)]
+    builder.add({"type": "Host", "summary": "a.example", "xid": "h", "associatedGroups": links})
 
     with pytest.raises(ValidationError, match="max_bytes_per_job"):
         await builder.drain()
-
-    assert list(builder._indicators.open) == [f"x{CROWD}"]
-    assert len(builder) == 3 * CROWD
 
 
 async def test_large_ones_are_encoded_one_by_one(builder: TypedBuilder) -> None:
