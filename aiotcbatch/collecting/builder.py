@@ -356,6 +356,11 @@ class Builder:
         if not isinstance(entity, Entity) or not shelf.discard(entity.xid):
             raise ValidationError("entity", entity, "one that waits to be submitted")
 
+    @property
+    def refused(self) -> list[Entity]:
+        """Entities that the last ``drain()`` has refused, and that wait to be put right."""
+        return [*self._groups.refused, *self._indicators.refused]
+
     async def drain(self) -> None:
         """
         Encode what is open, and seal it: its handles end here.
@@ -366,7 +371,8 @@ class Builder:
 
         Raises:
             ValidationError: When an entity cannot be sent, since a required field is missing
-                or it is larger than a job. It stays open, all others are drained.
+                or it is larger than a job. It stays open, and is one of `refused`, until it is
+                put right or given to `discard`; all others are drained.
             JournalError: When the journal cannot be written.
         """
         async with self._drain_lock:

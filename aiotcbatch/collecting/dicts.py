@@ -42,7 +42,8 @@ class DictBuilder(Builder):
             The group. When the xid is known, what the dict holds is added to that group.
 
         Raises:
-            ValidationError: When a field is missing or cannot be right.
+            ValidationError: When a field is missing or cannot be right, or the dict is larger
+                than a job.
         """
         if self._closed:
             self._refuse_closed()
@@ -59,7 +60,7 @@ class DictBuilder(Builder):
 
     def _open_group(self, data: dict[str, Any], content: Any) -> Group:
         """Add a group that has a file, lacks something, or is there already."""
-        data = raw.copied(data)
+        data = raw.copied(data, self._groups.max_record_bytes)
         known = self._groups.find(data["xid"])
         if known is not None:
             raw.merge(known, data)
@@ -86,7 +87,8 @@ class DictBuilder(Builder):
             The indicator. When the xid is known, what the dict holds is added to that one.
 
         Raises:
-            ValidationError: When a field is missing or cannot be right.
+            ValidationError: When a field is missing or cannot be right, or the dict is larger
+                than a job.
         """
         shelf = self._indicators
         if source is None and not self._closed and (taken := shelf.take(indicator)) is not None:
@@ -114,7 +116,7 @@ class DictBuilder(Builder):
 
     def _open_indicator(self, data: dict[str, Any]) -> Indicator:
         """Add an indicator that waits for what it is linked to, or is there already."""
-        data = raw.copied(data)
+        data = raw.copied(data, self._indicators.max_record_bytes)
         known = self._indicators.find(data["xid"])
         if known is not None:
             raw.merge(known, data)
@@ -183,7 +185,8 @@ class DictBuilder(Builder):
                 for `add_group`.
             on_refused: Called with each item that cannot be right and what is wrong with it, which
                 is then left out; the ``about`` of the error begins with ``item`` and its number.
-                It is a plain function. Without it the first one is raised.
+                It is a plain function, and nothing else has the item: no result and no dead
+                letter. Without it the first one is raised.
 
         Returns:
             How many were added.

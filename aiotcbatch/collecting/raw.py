@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from aiotcbatch.entities.entity import Entity, Field
     from aiotcbatch.entities.indicator import Indicator
 
-__all__ = ["WHOLE", "copied", "group", "indicator", "mapping", "merge", "value_fields"]
+__all__ = [
+    "WHOLE",
+    "copied",
+    "group",
+    "indicator",
+    "mapping",
+    "merge",
+    "size_limit",
+    "value_fields",
+]
 
 #: The parts of an entity that are lists, with their own rules.
 _LISTS = frozenset(
@@ -40,6 +49,8 @@ _LISTS = frozenset(
         "fileOccurrence",
     }
 )
+#: Those of them that a builder may hold back.
+_LINKS = frozenset({"associatedGroupXid", "associatedGroups"})
 _IDENTITY = frozenset({"type", "xid", "name", "summary"})
 #: Wire fields that are known beside those of the entity's class.
 _KNOWN = _LISTS | _IDENTITY | {"fileAction", "fileContent", "value1", "value2", "value3"}
@@ -220,21 +231,41 @@ def _copied(value: Any, key: str, about: str) -> list[Any]:
     return [dict(item) if item.__class__ is dict else item for item in value]
 
 
-def copied(data: Mapping[str, Any]) -> dict[str, Any]:
+def copied(data: Mapping[str, Any], max_bytes: int) -> dict[str, Any]:
     """
     Copy a wire dict as deep as it is, so that the caller's is never changed.
 
+    Args:
+        data: The dict.
+        max_bytes: Bytes that a job has room for.
+
     Raises:
-        ValidationError: When it cannot be encoded.
+        ValidationError: When it cannot be encoded, or is larger than a job.
     """
     try:
-        copy: dict[str, Any] = orjson.loads(orjson.dumps(data))
+        record = orjson.dumps(data)
+        copy: dict[str, Any] = orjson.loads(record)
     except (TypeError, orjson.JSONEncodeError) as error:
         about = f"{data['type']} {data['xid']!r}"
         field = next((key for key in data if not _is_json(data[key])), "data")
         accepted = f"what JSON can hold ({error})"
         raise ValidationError(field, data.get(field, data), accepted, about=about) from None
+    if len(record) > max_bytes:
+        _refuse_large(copy, max_bytes)
     return copy
+
+
+def _refuse_large(data: dict[str, Any], max_bytes: int) -> None:
+    """Refuse what is larger than a job without its links, which may be sent by themselves."""
+    alone = {key: value for key, value in data.items() if key not in _LINKS}
+    if len(orjson.dumps(alone)) > max_bytes:
+        about = f"{data['type']} {data['xid']!r}"
+        raise ValidationError("data", data["xid"], size_limit(max_bytes), about=about)
+
+
+def size_limit(max_bytes: int) -> str:
+    """Say how large an entity may be."""
+    return f"at most max_bytes_per_job, {max_bytes} bytes"
 
 
 def _is_json(value: object) -> bool:

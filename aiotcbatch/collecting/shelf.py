@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio.lowlevel
 
+from aiotcbatch.collecting.raw import size_limit
 from aiotcbatch.entities.entity import Entity, Term
 from aiotcbatch.errors import ValidationError
 
@@ -78,6 +79,8 @@ class Shelf(ABC, Generic[E]):
         self._rest: Iterator[tuple[str, E]] = iter(())
         self._drained = 0
         self._refused: dict[str, E] = {}
+        #: What the last drain() refused, though some of it may be open no more.
+        self._told: dict[str, E] = {}
         #: When so many are open, `settle` is to be called.
         self.crowded = CROWD
 
@@ -149,6 +152,11 @@ class Shelf(ABC, Generic[E]):
             wait for another.
         """
 
+    @property
+    def refused(self) -> list[E]:
+        """What the last drain() refused, and is open still."""
+        return [entity for xid, entity in self._told.items() if self.open.get(xid) is entity]
+
     def discard(self, xid: str) -> bool:
         """Forget an entity, open or encoded."""
         found = self.find(xid)
@@ -193,18 +201,18 @@ class Shelf(ABC, Generic[E]):
 
     def _refuse(self, xid: str, entity: E, accepted: str) -> ValidationError:
         self._refused[xid] = entity
-        return ValidationError("data", xid, accepted)
+        return ValidationError("data", xid, f"{accepted}; change it, or discard() it")
 
     @property
     def _size_limit(self) -> str:
-        return f"at most max_bytes_per_job, {self.max_record_bytes} bytes"
+        return size_limit(self.max_record_bytes)
 
     async def _let_go(self) -> None:
         """End a drain: what was refused is open again, all else is forgotten."""
         drained, self.draining = self.draining, {}
         self._drained = 0
         self.open = self._refused | self.open
-        self._refused = {}
+        self._told, self._refused = self._refused, {}
         # Bit by bit, for freeing a million at once holds the loop for 60 ms.
         deadline = perf_counter() + SLICE_SECONDS
         while len(drained) > SLICE_ENTITIES:
