@@ -564,7 +564,7 @@ async def test_a_signal_leaves_the_journal_true(
     signum: int, screen: _Screen, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ended while the server works on a job, resume says how to go on; then all is there, once."""
-    async with Sandbox(owners=["MyOrg"], entities_per_second=20) as sandbox:
+    async with Sandbox(owners=["MyOrg"], entities_per_second=1) as sandbox:
         for name, value in sandbox.environment.items():
             monkeypatch.setenv(name, value)
         await _fill(path, count=30, attribute_write_type="Append")
@@ -573,7 +573,7 @@ async def test_a_signal_leaves_the_journal_true(
         async with await anyio.open_process(
             command, stderr=subprocess.STDOUT, env=environment(**sandbox.environment)
         ) as process:
-            with anyio.fail_after(40):
+            with anyio.fail_after(200):
                 while not sandbox.jobs or not sandbox.jobs[0].document:
                     await anyio.lowlevel.checkpoint()
             process.send_signal(signum)
@@ -583,6 +583,7 @@ async def test_a_signal_leaves_the_journal_true(
         assert process.returncode == 128 + signum, said
         assert said.endswith("goes on with it.\nInterrupted.\n")
         assert "Traceback" not in said
+        sandbox.configure(entities_per_second=None)
         assert await resume(screen.display, Resumption(path=path)) == 0
         assert len(sandbox.jobs) == 1
         assert len(sandbox.entities()) == 32

@@ -40,7 +40,7 @@ class _Process:
             env=environment(**more),
         )
         self.said = ""
-        self._watchdog = threading.Timer(50, self.popen.kill)
+        self._watchdog = threading.Timer(200, self.popen.kill)
         self._watchdog.start()
 
     def wait_for(self, text: str) -> str:

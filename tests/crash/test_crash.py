@@ -27,7 +27,6 @@ def seed() -> int:
     return chosen
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_killed_at_random(kind: str) -> None:
     """What drain() has returned for arrives once, however often the process is killed."""
@@ -37,7 +36,6 @@ async def test_killed_at_random(kind: str) -> None:
     assert account.drained
 
 
-@pytest.mark.timeout(120)
 async def test_killed_at_each_step() -> None:
     """So it does when it is killed at a step of the journal, at each of them in its turn."""
     chosen = seed()

@@ -58,7 +58,7 @@ class App:
 
     def close(self) -> None:
         """Let it end."""
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=200)
         assert self.process.returncode == 0
 
 

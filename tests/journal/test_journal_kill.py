@@ -56,7 +56,7 @@ async def _left(path: Path) -> dict[str, Any]:
         return await observed(await journal.load())
 
 
-@pytest.mark.timeout(60 + 3 * KILLS)
+@pytest.mark.timeout(300 + 3 * KILLS)
 def test_nothing_that_was_told_is_lost(tmp_path: Path) -> None:
     """
     After each kill the journal has every step that returned, and perhaps the next one, whole.

@@ -102,7 +102,6 @@ class Fuse:
         monkeypatch.setattr(Journal, "_do", do)
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("kind", ["batch", "stream"])
 async def test_it_may_end_at_any_step(

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import sys
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -645,18 +644,22 @@ async def test_open_pages_hear_of_changes(call: Caller) -> None:
 
 
 async def test_listeners_do_not_hold_up_the_end() -> None:
-    """Closing a sandbox lets those go who listen, at once."""
-    async with calling(Sandbox()) as call, news(call) as following:
-        await following()
-        began = time.monotonic()
+    """Closing a sandbox lets those go who listen: what they hear ends, and is not broken off."""
+    async with (
+        calling(Sandbox()) as call,
+        call.session.get(call.sandbox.api_url.removesuffix("api") + "live") as answer,
+    ):
+        assert (await answer.content.readline()).startswith(b"data: ")
         await call.sandbox.aclose()
 
-        assert time.monotonic() - began < 0.5
+        assert await answer.content.read() == b"\n"
 
 
 # Size ---------------------------------------------------------------------------------------
 
 _MANY = 100_000
+#: Of the database's machine, for one page.
+_MOST_STEPS = 5_000_000
 
 
 def fill(connection: Connection) -> None:
@@ -680,10 +683,17 @@ def fill(connection: Connection) -> None:
 
 
 async def test_a_large_store_is_shown_quickly(call: Caller) -> None:
-    """With 100,000 entities every page comes in less than a second, and is no larger."""
-    await call.sandbox.instance.store.database.run(fill)
+    """With 100,000 entities every page costs the database little, and is no larger."""
+    database = call.sandbox.instance.store.database
+    await database.run(fill)
     await look(call, "/jobs")
+    steps = 0
 
+    def count() -> None:
+        nonlocal steps
+        steps += 1000
+
+    await database.run(lambda connection: connection.set_progress_handler(count, 1000))
     for path in (
         "/",
         "/groups",
@@ -695,8 +705,8 @@ async def test_a_large_store_is_shown_quickly(call: Caller) -> None:
         "/entities/1",
         "/entities/1?links=400&page=80",
     ):
-        began = time.monotonic()
+        steps = 0
         answer = await get(call, path)
-        assert time.monotonic() - began < 1.0, path
+        assert steps < _MOST_STEPS, path
         assert answer.status == 200
         assert len(answer.body) < 300_000, path

@@ -24,6 +24,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 WIDTHS = (1280, 375)
+#: Milliseconds after which a browser that should have done something will not.
+_PATIENCE = 60_000
+expect.set_options(timeout=_PATIENCE)
 _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -31,7 +34,7 @@ _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 async def browser() -> AsyncIterator[Browser]:
     """A headless Chromium."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, timeout=_PATIENCE)
         yield browser
         await browser.close()
 
@@ -41,7 +44,7 @@ async def opened(browser: Browser, **options: Any) -> AsyncIterator[Page]:
     """Open a tab in which nothing may go wrong."""
     context = await browser.new_context(**options)
     page = await context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(_PATIENCE)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda message: wrong.append(message.text))

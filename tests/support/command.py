@@ -31,7 +31,7 @@ def run(*arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedPr
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=200,
         input=stdin,
         env=environment(**more),
     )

@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 #: Where the system shows a process its own descriptors; only some systems do.
 _DESCRIPTORS = Path("/proc/self/fd")
 #: Seconds for a thread that was told to stop.
-_PATIENCE = 2.0
+_PATIENCE = 20.0
 #: Turns of the loop for callbacks that were scheduled already.
 _TURNS = 5
 

@@ -6,13 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-@pytest.mark.timeout(240)  # where there is no cache, it reads the library and all that it imports
 def test_types_are_what_users_are_told() -> None:
     """Each type is the one that is asserted, and no line is accepted that must be refused."""
     programs = [HERE / "accepted.py", HERE / "refused.py"]
