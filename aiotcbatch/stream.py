@@ -217,7 +217,7 @@ class Stream(TypedBuilder, Retrying):
         self._clock = checked_clock(clock)
         self._linger = Linger(checked_seconds("linger", linger), self._clock)
         self._feeds = Feeds(linger, self._clock)
-        self._reports = Reports(checked_callable("on_job", on_job))
+        self._reports = Reports(checked_callable("on_job", on_job), self._wake)
         self._beside = Background(self._failed)
         self._journal_path = checked_path("journal", journal)
         self._contents = checked_callable("contents", contents)
@@ -303,10 +303,10 @@ class Stream(TypedBuilder, Retrying):
                 await self._finish()
         finally:
             self._closed = True
+            self._wake()  # others may wait for jobs that do not come any more
             try:
                 await self._beside.end()
             finally:
-                self._reports.close()
                 self._pipeline.close()
                 with anyio.CancelScope(shield=True):
                     if self._resumed is not None:
@@ -335,19 +335,21 @@ class Stream(TypedBuilder, Retrying):
             self._transport.events.tell(abandoned)
 
     async def _finish(self) -> None:
-        refused: ValidationError | None = None
-        try:
-            await self.drain()
-        except ValidationError as error:
-            refused = error  # all others are drained, and are sent
-        self._release_links()
-        if self._keep is not None:
-            await self._keep()
-        self._ending = True
-        self._pipeline.wake()
-        while self._buffered or self._sending:
-            self._beside.raise_failure()
-            await self._pipeline.changed()
+        """Send all that is there, and what `on_job` or other tasks add until nothing is left."""
+        while True:
+            refused: ValidationError | None = None
+            try:
+                await self.drain()
+            except ValidationError as error:
+                refused = error  # all others are drained, and are sent
+            self._ending = True
+            if self._links:
+                self._release_links()
+            elif self._buffered or self._sending:
+                self._wake()
+                await self._progress()
+            else:
+                break
         self._beside.raise_failure()
         if refused is not None:
             raise refused
@@ -357,10 +359,10 @@ class Stream(TypedBuilder, Retrying):
 
     @contextmanager
     def _feed(self) -> Iterator[None]:
-        self._beside.raise_failure()
+        self._check_open()
         with self._feeds.taken():
             yield
-        self._beside.raise_failure()
+        self._check_open()
 
     async def flush(self) -> None:
         """
@@ -371,6 +373,7 @@ class Stream(TypedBuilder, Retrying):
         Raises:
             ValidationError: When an entity cannot be sent.
             UsageError: When ``on_job`` calls it, whose own job has not ended until it returns.
+            ClosedError: When the block is left, be it meanwhile by an exception.
             AiotcbatchError: When a step failed, with ``halt_on_failure``.
         """
         if self._reports.is_calling:
@@ -378,63 +381,87 @@ class Stream(TypedBuilder, Retrying):
         await self.drain()
         buffers = self._all_buffers
         until = [cut + held.count for cut, held in zip(self._cut_off, buffers, strict=True)]
-        # One that is empty has nothing of it left: what was named again meanwhile is at its end.
-        while any(
-            held.count and cut < stop
-            for held, cut, stop in zip(buffers, self._cut_off, until, strict=True)
-        ):
-            self._send_now()
-            await self._pipeline.changed()
-            self._beside.raise_failure()
-        last = max((job.number for job in self._sending), default=0)
-        while any(job.number <= last for job in self._sending):
-            await self._pipeline.changed()
-            self._beside.raise_failure()
+        with self._reports.not_waiting():
+            # An empty one has nothing of it left: what was named again meanwhile is at its end.
+            while any(
+                held.count and cut < stop
+                for held, cut, stop in zip(buffers, self._cut_off, until, strict=True)
+            ):
+                if self._groups.reopened:  # by others, and jobs wait for that
+                    await super().drain()
+                self._send_now()
+                await self._progress()
+            last = max((job.number for job in self._sending), default=0)
+            while any(job.number <= last for job in self._sending):
+                await self._progress()
 
     async def drain(self) -> None:
         """
         Encode what is open, and wait while too much is in memory.
 
-        Where ``on_job`` calls it, it does not wait: room may come only when that returns.
+        Where ``on_job`` calls it, or who follows and is more than 16 jobs behind, it does not wait:
+        room may come only when they go on.
 
         Raises:
             ValidationError: When an entity cannot be sent, since a required field is missing
                 or it is larger than a job. It stays open, all others are drained.
+            ClosedError: When the block is left, be it meanwhile by an exception.
             AiotcbatchError: When a step failed, with ``halt_on_failure``.
         """
         if not self._beside.has_begun:
             raise UsageError("a stream sends only inside its block: async with client.stream(...)")
-        self._beside.raise_failure()
-        await super().drain()
+        self._check_open()
+        refused: ValidationError | None = None
+        try:
+            await super().drain()
+        except ValidationError as error:
+            refused = error  # raised when there is room, or nothing would hold who goes on
         # Not in there: who waits would keep all others from draining what the jobs wait for.
         if self._held_bytes > self._memory_limit:
             await self._wait_for_room()
         self._beside.raise_failure()
+        if refused is not None:
+            raise refused
 
     async def _spill(self) -> None:
         """Have it sent: a stream sends what is too much instead of keeping it on disk."""
         if self._buffered:
             self._linger.begin()
         if self._ready:
-            self._pipeline.wake()
+            self._wake()
 
     def _send_now(self) -> None:
         """Have what is drained sent, though no job is full."""
         self._linger.cut_short()
-        self._pipeline.wake()
+        self._wake()
 
     async def _wait_for_room(self) -> None:
-        if self._reports.is_calling:
-            return  # on_job, whose return brings the room
-        while self._held_bytes > self._memory_limit and self._beside.failure is None:
-            if self._is_undrained:  # what others have added since may be what the jobs wait for
-                await super().drain()
-            if not self._sending:
+        # Who is waited for brings the room by going on.
+        while self._held_bytes > self._memory_limit and not self._reports.waits_for_caller:
+            if self._is_undrained or not self._sending:
+                # What others have added since may be what the jobs wait for.
+                with suppress(ValidationError):  # their next drain() tells them
+                    await super().drain()
+            if self._sending:
+                await self._progress()
+            else:
                 # A few records may keep the memory of many: they do not wait for more.
                 self._send_now()
                 await checkpoint()
-            if self._sending or not self._is_undrained:
-                await self._pipeline.changed()
+                self._check_open()
+
+    def _wake(self) -> None:
+        """Have all that wait look again."""
+        self._pipeline.wake()
+
+    async def _progress(self) -> None:
+        """Wait until something has happened, or raise why nothing does any more."""
+        self._check_open()
+        await self._pipeline.changed()
+
+    def _check_open(self) -> None:
+        self._beside.raise_failure()
+        self._refuse_closed()
 
     def following(self) -> AbstractAsyncContextManager[AsyncIterator[BatchStatus]]:
         """
@@ -446,9 +473,9 @@ class Stream(TypedBuilder, Retrying):
                 async for status in jobs:
                     print(status.id, status.success_count)
 
-        The iterator ends with the stream. Whoever follows and does not read makes the stream
-        wait, after 16 jobs; until they are read, their statuses hold what the jobs sent, beside
-        ``memory_limit``.
+        The iterator ends with the stream, or when a step failed. Whoever follows and does not read
+        makes the stream wait, after 16 jobs, but for while it is in ``flush()``; until they are
+        read, their statuses hold what the jobs sent, beside ``memory_limit``.
 
         Returns:
             What gives, when it is entered, the statuses of the jobs as they end.
@@ -521,11 +548,11 @@ class Stream(TypedBuilder, Retrying):
         if isinstance(error, AiotcbatchError):
             error.partial = self.status
         self._feeds.give_up()
-        self._pipeline.wake()
+        self._wake()
 
     def _next_jobs(self) -> Iterator[Job | None]:
-        """Jobs as they are ready, None while none is, and an end when the stream is over."""
-        while not (self._ending and not self._buffered and not self._sending):
+        """Jobs as they are ready, None while none is."""
+        while True:
             job = self._again.popleft() if self._again else self._cut_job()
             if not self._buffered:  # what comes from now on lingers anew
                 self._linger.end()
@@ -533,8 +560,12 @@ class Stream(TypedBuilder, Retrying):
 
     def _cut_job(self) -> Job | None:
         """Make a job of what is drained, if it is full or due."""
-        if not self._ready or (self._groups.reopened and not self._ending):
-            return None  # what is linked to such a group would be sent without it
+        if not self._ready:
+            return None
+        if self._groups.reopened and not self._ending:
+            # What is linked to such a group would be sent without it. Who waits for jobs drains it.
+            self._wake()
+            return None
         chunk = self._cut(self._transport.document_limit)
         if chunk is None:
             return None
@@ -566,7 +597,7 @@ class Stream(TypedBuilder, Retrying):
     async def _watch_linger(self) -> None:
         while True:
             await self._linger.passed()
-            self._pipeline.wake()
+            self._wake()
 
     async def _send_stale(self) -> None:
         """Drain and send what feeds have given."""
@@ -576,14 +607,20 @@ class Stream(TypedBuilder, Retrying):
             self._send_now()
 
     async def _tell_of_jobs(self) -> None:
-        while True:
-            while self._pipeline.finished:
-                job = self._pipeline.finished.popleft()
-                if job in self._pipeline.away:
-                    self._beside.add(partial(self._try_again, job))
-                else:
-                    await self._told(job)
-            await self._pipeline.changed()
+        """Tell of jobs as they end, until there are no more since a step failed."""
+        try:
+            while True:
+                while self._pipeline.finished:
+                    job = self._pipeline.finished.popleft()
+                    if job in self._pipeline.away:
+                        self._beside.add(partial(self._try_again, job))
+                    else:
+                        await self._told(job)
+                if self._beside.failure is not None:
+                    return
+                await self._pipeline.changed()
+        finally:
+            self._reports.close()
 
     async def _try_again(self, job: Job) -> None:
         """Hand a job in once more after a pause."""
@@ -603,7 +640,7 @@ class Stream(TypedBuilder, Retrying):
         self._recorder.leave(job)
         del self._sending[job]
         self._buried = None
-        self._pipeline.wake()
+        self._wake()
 
     def _is_retried(self, job: Job) -> bool:
         """Whether trying a job again may help: as long as the stream lives, once at its end."""

@@ -232,11 +232,12 @@ class TestWhenItSends:
 
         assert stream.statistics().jobs_done == 1
 
-    async def test_flush_by_on_job(self, make: Callable[..., Stream]) -> None:
-        """It would wait for itself, so it is refused."""
+    @pytest.mark.parametrize("in_task", [False, True])
+    async def test_flush_by_on_job(self, make: Callable[..., Stream], in_task: bool) -> None:
+        """It would wait for itself, so it is refused; to a task that it waits for as well."""
 
         async def on_job(status: BatchStatus) -> None:
-            await stream.flush()
+            await (asyncio.create_task(stream.flush()) if in_task else stream.flush())
 
         with pytest.raises(UsageError, match="on_job cannot wait"):
             async with make(on_job=on_job) as stream:
@@ -260,6 +261,24 @@ class TestWhenItSends:
 
         assert stream.status.success_count == 2
         assert stream.status.success_association_count == 1
+
+    async def test_flush_drains_what_others_have_named_again(
+        self, sandbox: Sandbox, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """Jobs wait for that, and it is not left to who may not drain it for long."""
+        async with make() as stream, anyio.create_task_group() as tasks:
+            gate.shut()
+            fill(stream, 1)
+            tasks.start_soon(stream.flush)
+            await gate.asked.wait()
+            stream.campaign("c", xid="c")
+            fill(stream, 1, 1)
+            tasks.start_soon(stream.flush)
+            await anyio.wait_all_tasks_blocked()
+            stream.campaign("c", xid="c").tag("again")
+            gate.open.set()
+
+        assert [tag["name"] for tag in sandbox.jobs[1].document["group"][0]["tag"]] == ["again"]
 
 
 class TestFeeds:
@@ -466,6 +485,43 @@ class TestBackpressure:
         assert pending < 500
         assert stream.status.success_count == 1001
 
+    async def test_an_entity_that_cannot_be_sent_takes_no_bounds_away(
+        self, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """Who goes on though drain() raises each time is held back like all others."""
+        async with make(memory_limit=40_000, max_jobs=3) as stream:
+            gate.shut()
+            email, drained = stream.group("Email", "e"), 0
+
+            async def feed() -> None:
+                nonlocal drained
+                for first in range(0, 1000, 50):
+                    fill(stream, 50, first)
+                    with pytest.raises(ValidationError, match="subject"):
+                        await stream.drain()
+                    drained += 1
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(feed)
+                await gate.asked.wait()
+                await anyio.wait_all_tasks_blocked()
+                assert 0 < drained < 20
+                gate.open.set()
+            stream.discard(email)
+
+        assert stream.status.success_count == 1000
+
+    async def test_what_was_discarded_is_no_load(self, make: Callable[..., Stream]) -> None:
+        """Where nothing is left to be sent, nothing is waited for."""
+        async with make(memory_limit=40_000) as stream:
+            fill(stream, 1000)
+            for number in range(1000):
+                stream.discard(stream.address(f"10.0.{number >> 8}.{number & 255}"))
+            assert stream.memory_bytes > 40_000
+            await stream.drain()
+
+            assert stream.memory_bytes == 0
+
     async def test_it_needs_its_block(self, make: Callable[..., Stream]) -> None:
         """Outside its block a stream cannot send, so drain() would wait for ever."""
         stream = make()
@@ -568,6 +624,22 @@ async def test_on_job_may_drain_though_there_is_no_room(make: Callable[..., Stre
     assert stream.status.success_count > 1000
 
 
+async def test_tasks_of_on_job_may_drain_too(make: Callable[..., Stream]) -> None:
+    """That waits for them as for what it does itself."""
+
+    async def on_job(status: BatchStatus) -> None:
+        if status.success_count > 1:
+            stream.adversary(f"seen {status.id}")
+            await asyncio.gather(stream.drain())
+
+    async with make(memory_limit=40_000, max_jobs=1, on_job=on_job) as stream:
+        for first in range(0, 1000, 100):
+            fill(stream, 100, first)
+            await stream.drain()
+
+    assert stream.status.success_count > 1000
+
+
 class TestReports:
     """How jobs that have ended are told."""
 
@@ -623,18 +695,15 @@ class TestReports:
             AsyncExitStack() as one,
             AsyncExitStack() as other,
         ):
-            readers = [
-                (await place.enter_async_context(stream.following()), place)
-                for place in (one, other)
-            ]
+            jobs = await one.enter_async_context(stream.following())
+            await other.enter_async_context(stream.following())
             fill(stream, 2 * UNREAD_JOBS)
             await stream.drain()
-            while not (waited := [r for r in readers if r[0].statistics().tasks_waiting_send]):
-                await stream._pipeline.changed()
-                await anyio.wait_all_tasks_blocked()
-            ((jobs, _),) = waited
-            ((_, left),) = [reader for reader in readers if reader not in waited]
-            await left.aclose()
+            while stream.statistics().jobs_done <= UNREAD_JOBS:
+                await anyio.lowlevel.checkpoint()
+            await anyio.wait_all_tasks_blocked()
+            assert stream.statistics().jobs_done == UNREAD_JOBS + 1
+            await other.aclose()
             followed = [await anext(jobs) for _ in range(2 * UNREAD_JOBS)]
 
         assert [status.success_count for status in followed] == [1] * (2 * UNREAD_JOBS)
@@ -658,6 +727,75 @@ class TestReports:
             fill(stream, 10)
 
         assert followed == [4, 4, 2]
+
+    @pytest.mark.parametrize("way", ["drain", "flush"])
+    async def test_who_follows_may_wait_for_jobs(
+        self, make: Callable[..., Stream], way: str
+    ) -> None:
+        """The stream does not wait for one who waits for it; else it waits after some jobs."""
+        read, behind = 0, []
+
+        async def follow(jobs: AsyncIterator[BatchStatus]) -> None:
+            nonlocal read
+            async for status in jobs:
+                read += 1
+                behind.append(stream.statistics().jobs_done - read)
+                if status.success_indicator_count and not stream._ending:
+                    stream.adversary(f"seen {status.id}")
+                    await getattr(stream, way)()
+
+        async with (
+            make(memory_limit=40_000, max_jobs=1, max_entities_per_job=20) as stream,
+            stream.following() as jobs,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(follow, jobs)
+            for first in range(0, 1000, 100):
+                fill(stream, 100, first)
+                await stream.drain()
+            await stream.flush()
+            tasks.cancel_scope.cancel()
+
+        assert stream.status.success_count > 1000
+        assert way == "flush" or max(behind) <= UNREAD_JOBS
+
+    async def test_following_when_it_is_over(self, make: Callable[..., Stream]) -> None:
+        """Who comes too late is told so."""
+        async with make() as stream:
+            fill(stream, 1)
+        async with stream.following() as jobs:
+            followed = [status async for status in jobs]
+
+        assert followed == []
+
+    async def test_following_what_is_left_at_once(self, make: Callable[..., Stream]) -> None:
+        """Who has come before it began is told the end."""
+        stream = make()
+        async with stream.following() as jobs:
+            with pytest.raises(ZeroDivisionError):
+                async with stream:
+                    raise ZeroDivisionError
+            followed = [status async for status in jobs]
+
+        assert followed == []
+
+    async def test_following_when_a_step_fails(
+        self, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """No more jobs come, so who waits for one in the stream's own block can go on."""
+        followed: list[BatchStatus] = []
+        with pytest.raises(RequestRefusedError):
+            async with make() as stream, stream.following() as jobs:
+                fill(stream, 1)
+                await stream.flush()
+                gate.failures = [RequestRefusedError("no")]
+                fill(stream, 1, 1)
+                await stream.drain()
+                stream._send_now()
+                followed.extend([status async for status in jobs])
+                await stream.drain()
+
+        assert [status.success_count for status in followed] == [1]
 
 
 class TestFailure:
@@ -864,6 +1002,28 @@ class TestLeaving:
         with pytest.raises(ClosedError):
             stream.address("1.2.3.4")
 
+    @pytest.mark.parametrize("way", ["drain", "flush"])
+    async def test_who_waits_elsewhere_is_told(
+        self, make: Callable[..., Stream], gate: Gate, way: str
+    ) -> None:
+        """A task that waits for jobs, or does so later, hears that none come any more."""
+        gate.shut()
+        stream = make(memory_limit=40_000)
+
+        async def wait() -> None:
+            with pytest.raises(ClosedError):
+                await getattr(stream, way)()
+
+        async with anyio.create_task_group() as tasks:
+            with pytest.raises(ZeroDivisionError):
+                async with stream:
+                    fill(stream, 1000)
+                    tasks.start_soon(wait)
+                    await gate.asked.wait()
+                    await anyio.wait_all_tasks_blocked()
+                    raise ZeroDivisionError
+            await wait()
+
     async def test_by_cancellation(self, make: Callable[..., Stream], gate: Gate) -> None:
         """Cancelled while it waits for the server, it ends at once."""
         gate.shut()
@@ -890,6 +1050,40 @@ class TestLeaving:
                 fill(stream, 2, 10)
 
         assert stream.status.success_count == 5
+
+    async def test_what_on_job_adds_at_the_end(self, make: Callable[..., Stream]) -> None:
+        """It is sent like all else, also by its last call and though it does not drain."""
+
+        def on_job(status: BatchStatus) -> None:
+            if status.success_count > 1:
+                stream.campaign("late").association("never")
+
+        async with make(on_job=on_job) as stream:
+            fill(stream, 2)
+
+        assert stream.status.success_count == 3
+        assert stream.statistics().held_links == 0
+        assert stream.status.error_association_count == 1
+
+    async def test_what_others_add_at_the_end(
+        self, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """A task that goes on to add while the block is left, and waits then, holds up nothing."""
+        gate.shut()
+        async with anyio.create_task_group() as tasks:
+
+            async def add() -> None:
+                await gate.asked.wait()
+                stream.add_indicator({"type": "Host", "summary": "bad.example", "xid": "h"})
+                gate.open.set()
+                await anyio.sleep_forever()
+
+            async with make() as stream:
+                fill(stream, 2)
+                tasks.start_soon(add)
+            tasks.cancel_scope.cancel()
+
+        assert stream.status.success_count == 3
 
     async def test_after_a_cancellation_that_was_caught(self, make: Callable[..., Stream]) -> None:
         """A service that is asked to stop ends its stream cleanly, and goes on behind it."""
