@@ -1,4 +1,11 @@
-"""Checks of settings that many have, made when these are given."""
+"""
+Checks of settings that many have, made when these are given.
+
+Each `checked_` function takes the name of a setting and the value that was given for it. It gives
+the value back if it can be right, and else raises a `ConfigurationError` that has both, and says
+what is accepted: ``accepted``, where it can be told more exactly than here. ``about`` says what it
+is a setting of. None, where the types allow it, stands for none and passes.
+"""
 
 from __future__ import annotations
 
@@ -40,29 +47,6 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def checked_number(
-    name: str, value: float, accepted: str = "a number from 0 on", *, about: str = ""
-) -> float:
-    """
-    Refuse what is no number from 0 on; infinity is none, and neither is what no float can hold.
-
-    Args:
-        name: The setting.
-        value: What was given.
-        accepted: What is accepted, for the error.
-        about: What it is a setting of, for the error.
-
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: When it is something else.
-    """
-    if not is_amount(value):
-        raise ConfigurationError(name, value, accepted, about=about)
-    return value
-
-
 def is_amount(value: Any) -> bool:
     """Say whether something is a number from 0 on that a float can hold; infinity is none."""
     try:
@@ -71,123 +55,53 @@ def is_amount(value: Any) -> bool:
         return False
 
 
-def checked_whole(name: str, value: int, least: int = 0, *, about: str = "") -> int:
-    """
-    Refuse what is no whole number, or a smaller one.
-
-    Args:
-        name: The setting.
-        value: What was given.
-        least: The smallest that is accepted.
-        about: What it is a setting of, for the error.
-
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: When it is something else.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ConfigurationError(name, value, f"a whole number from {least} on", about=about)
+def _checked(is_right: bool, name: str, value: C, accepted: str, about: str = "") -> C:
+    if not is_right:
+        raise ConfigurationError(name, value, accepted, about=about)
     return value
+
+
+def checked_number(
+    name: str, value: float, accepted: str = "a number from 0 on", *, about: str = ""
+) -> float:
+    """Accept a number from 0 on; infinity is none, and neither is what no float can hold."""
+    return _checked(is_amount(value), name, value, accepted, about)
+
+
+def checked_whole(name: str, value: int, least: int = 0, *, about: str = "") -> int:
+    """Accept a whole number that is not smaller than the least."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    is_right = is_whole and value >= least
+    return _checked(is_right, name, value, f"a whole number from {least} on", about)
 
 
 def checked_bool(name: str, value: bool, *, about: str = "") -> bool:
-    """
-    Refuse what is neither True nor False, since of anything else nobody can say which it means.
-
-    Args:
-        name: The setting.
-        value: What was given.
-        about: What it is a setting of, for the error.
-
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: When it is something else.
-    """
-    if not isinstance(value, bool):
-        raise ConfigurationError(name, value, "True or False", about=about)
-    return value
+    """Accept True and False, since of anything else nobody can say which it means."""
+    return _checked(isinstance(value, bool), name, value, "True or False", about)
 
 
 def checked_kind(name: str, value: C, kind: type, accepted: str) -> C:
-    """
-    Refuse what is not of a class.
-
-    Args:
-        name: The setting.
-        value: What was given.
-        kind: The class.
-        accepted: What is accepted, for the error.
-
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: When it is of another class.
-    """
-    if not isinstance(value, kind):
-        raise ConfigurationError(name, value, accepted)
-    return value
+    """Accept what is of a class."""
+    return _checked(isinstance(value, kind), name, value, accepted)
 
 
 def checked_seconds(name: str, value: float) -> float:
-    """
-    Refuse what is no time that can be waited.
-
-    Args:
-        name: The setting.
-        value: What was given, in seconds; for ever is accepted.
-
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: When it is no number, or less than 0.
-    """
-    if not is_number(value) or not value >= 0:
-        raise ConfigurationError(name, value, "seconds, 0 or more")
-    return value
+    """Accept a time that can be waited, also for ever."""
+    return _checked(is_number(value) and value >= 0, name, value, "seconds, 0 or more")
 
 
 def checked_callable(
     name: str, value: C, accepted: str = "a function of one argument, or None"
 ) -> C:
-    """
-    Refuse what cannot be called.
-
-    Args:
-        name: The setting.
-        value: What was given; None is none, and passes.
-        accepted: What is accepted, for the error.
-
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: When it is neither None nor a function.
-    """
-    if value is not None and not callable(value):
-        raise ConfigurationError(name, value, accepted)
-    return value
+    """Accept what can be called."""
+    return _checked(value is None or callable(value), name, value, accepted)
 
 
 def checked_types(name: str, types: T) -> T:
     """
-    Refuse what says nothing of indicator types.
+    Accept what says of indicator types how many values each has, or what their labels are.
 
-    Args:
-        name: The setting.
-        types: What was given: how many values each type has, or their labels; None is none, and
-            passes.
-
-    Returns:
-        The same.
-
-    Raises:
-        ConfigurationError: When it is something else; of a mapping it has the first item that is.
+    Of a mapping, the error has the first item that does not.
     """
     accepted = "a mapping of names of types to 1, 2 or 3, or to the labels of as many values"
     if types is None:
@@ -210,41 +124,15 @@ def _are_values(values: object) -> bool:
 
 
 def checked_path(name: str, value: P, accepted: str = "a path, as text or as a Path") -> P:
-    """
-    Refuse what can be the path of nothing.
-
-    Args:
-        name: The setting.
-        value: What was given; None is none, and passes.
-        accepted: What is accepted, for the error.
-
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: When it is neither text nor a ``Path``, or has in it what no path has.
-    """
-    if value is not None and _text_of(value) is None:
-        raise ConfigurationError(name, value, accepted)
-    return value
+    """Accept text and ``Path`` objects that have nothing in them that no path has."""
+    return _checked(value is None or _text_of(value) is not None, name, value, accepted)
 
 
 def checked_file(name: str, value: P) -> P:
     """
-    Refuse a path to which nothing can be written, as far as that shows; the file is not made.
+    Accept a path to which a file can be written, as far as that shows; it is not made.
 
     It looks at the disk, as a call that is made once and must say at once what is wrong.
-
-    Args:
-        name: The setting.
-        value: What was given; None is none, and passes.
-
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: When it is no path, that of a directory, or in none that exists; or
-            when it may not be written.
     """
     text = _text_of(checked_path(name, value))
     if text is None:
@@ -262,44 +150,16 @@ def checked_file(name: str, value: P) -> P:
 
 
 def checked_existing(name: str, value: P, accepted: str) -> P:
-    """
-    Refuse the path of a file that is not there; what is in it shows when it is read.
-
-    Args:
-        name: The setting.
-        value: What was given; None is none, and passes.
-        accepted: What is accepted, for the error.
-
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: When it is no path, or there is no such file.
-    """
+    """Accept the path of a file that is there; what is in it shows when it is read."""
     text = _text_of(checked_path(name, value, accepted))
-    if text is not None and not Path(text).is_file():
-        raise ConfigurationError(name, value, accepted)
-    return value
+    return _checked(text is None or Path(text).is_file(), name, value, accepted)
 
 
 def checked_directory(name: str, value: P) -> P:
-    """
-    Refuse a directory in which no file can be made, as far as that shows.
-
-    Args:
-        name: The setting.
-        value: What was given; None is none, and passes.
-
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: When it is no path, or not that of a directory that may be written to.
-    """
+    """Accept the path of a directory in which files can be made, as far as that shows."""
     text = _text_of(checked_path(name, value))
-    if text is None or (Path(text).is_dir() and os.access(text, os.W_OK | os.X_OK)):
-        return value
-    raise ConfigurationError(name, value, "a directory that exists and that you may write to")
+    is_right = text is None or (Path(text).is_dir() and os.access(text, os.W_OK | os.X_OK))
+    return _checked(is_right, name, value, "a directory that exists and that you may write to")
 
 
 def _text_of(value: object) -> str | None:
