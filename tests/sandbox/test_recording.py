@@ -10,7 +10,7 @@ import pytest
 
 from aiotcbatch.client import Client
 from aiotcbatch.errors import ConfigurationError
-from aiotcbatch.sandbox import Replay, Reset, Sandbox
+from aiotcbatch.sandbox import ManualClock, Replay, Reset, Sandbox
 from tests.sandbox.conftest import calling, configuration
 
 DOCUMENT = {
@@ -76,18 +76,21 @@ async def test_slow_jobs_and_late_answers(tmp_path):
 
 async def test_states_on_the_way(tmp_path):
     """A status that was asked for while a job ran is the same in the replay."""
+    clock = ManualClock()
 
     async def watch(call):
         created = await call("POST", "/v2/batch", json=configuration())
         job = f"/v2/batch/{created.json['data']['batchId']}"
         await call("POST", job, data=json.dumps(DOCUMENT))
+        await clock.sleeping()
         states = []
         while not states or states[-1] != "Completed":
             states.append((await call("GET", job)).batch["status"])
-        assert "Running" in states
+            clock.advance(0.02)
+        assert states[0] == "Running"
 
     path = tmp_path / "recording"
-    await recorded(path, watch, entities_per_second=200)
+    await recorded(path, watch, clock=clock, entities_per_second=200)
 
     exchanges, *_ = await replayed(path, entities_per_second=200)
 
