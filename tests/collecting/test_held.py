@@ -20,4 +20,4 @@ def test_many_groups_are_known_in_a_compact_way(monkeypatch: pytest.MonkeyPatch)
 
     assert all(map(links.knows, xids))
     assert not links.knows("group-2000")
-    assert links._known.entries <= 300
+    assert links._known.entries < 400  # a shard may be empty when it is its turn
