@@ -348,7 +348,7 @@ class Stream(TypedBuilder, Retrying):
             elif self._buffered or self._sending:
                 self._wake()
                 await self._progress()
-            else:
+            elif len(self) == len(self.refused):  # else some were added while drain() gave way
                 break
         self._beside.raise_failure()
         if refused is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextlib import AsyncExitStack, suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -1064,6 +1065,22 @@ class TestLeaving:
         assert stream.status.success_count == 3
         assert stream.statistics().held_links == 0
         assert stream.status.error_association_count == 1
+
+    async def test_what_on_job_adds_while_the_end_drains(
+        self, make: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is sent, too, where drain() gives way to it after it has seen that all is encoded."""
+        now = count()
+        monkeypatch.setattr("aiotcbatch.collecting.builder.perf_counter", lambda: next(now))
+
+        def on_job(status: BatchStatus) -> None:
+            if status.success_count > 1:
+                stream.campaign("late")
+
+        async with make(on_job=on_job) as stream:
+            fill(stream, 2)
+
+        assert stream.status.success_count == 3
 
     async def test_what_others_add_at_the_end(
         self, make: Callable[..., Stream], gate: Gate
