@@ -19,6 +19,7 @@ from aiotcbatch.results.status import BatchStatus
 from aiotcbatch.retrying import Retrying
 from aiotcbatch.submitting.job import JobSettings
 from aiotcbatch.submitting.options import SubmitOptions
+from aiotcbatch.submitting.overtaking import put_in_order
 from aiotcbatch.submitting.pipeline import Pipeline
 from aiotcbatch.submitting.recorder import NO_RECORDER
 from aiotcbatch.submitting.stepwise import StepByStep
@@ -476,6 +477,8 @@ class Batch(StepByStep, Retrying):
 
     async def _advance(self, pipeline: Pipeline, *, until_one: bool) -> None:
         try:
+            if not self._stopping:
+                await put_in_order(self._backlog.left, self._recorder)
             await pipeline.run(until_one=until_one)
             await self._tidy()
         finally:

@@ -31,6 +31,7 @@ from aiotcbatch.streaming.linger import Linger
 from aiotcbatch.streaming.reports import Reports
 from aiotcbatch.submitting.job import Job
 from aiotcbatch.submitting.options import share_of_memory
+from aiotcbatch.submitting.overtaking import put_in_order
 from aiotcbatch.submitting.pipeline import Halt, Pipeline, SubmitOptions
 from aiotcbatch.submitting.polling import PollSchedule
 from aiotcbatch.submitting.recorder import NO_RECORDER
@@ -284,6 +285,7 @@ class Stream(TypedBuilder, Retrying):
             self._links.came(xid)
         for held in resumed.held:
             self._links.hold_again(held.xid, held.association, held.place)
+        await put_in_order(resumed.jobs, resumed.recorder)
         for job in resumed.jobs:
             self._sending[job] = 0  # its records are on disk
             self._again.append(job)

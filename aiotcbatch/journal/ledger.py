@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     from aiotcbatch.entities.contents import FileContent, FileItem
     from aiotcbatch.journal.records import Segment
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "number_after", "numbers_within"]
 
 _LAST_BEFORE = "WHERE place < ? ORDER BY place DESC LIMIT 1"
+#: So far apart are the numbers of two jobs, for those between them into which one is cut.
+_SPACE = 2**34
 
 
 class Ledger:
@@ -59,7 +61,7 @@ class Ledger:
         self._clock = clock
         # Neither is used twice in a process, so that a slice never gives another one's bytes.
         self._next_block = self._largest("SELECT max(number) FROM block") + 1
-        self._next_job = self._largest("SELECT max(seq) FROM sqlite_sequence") + 1
+        self._next_job = number_after(self._largest("SELECT max(seq) FROM sqlite_sequence"))
 
     def _largest(self, query: str) -> int:
         (largest,) = self.db.execute(query).fetchone()
@@ -223,11 +225,14 @@ class Ledger:
     ) -> int:
         """Make a job of records that wait, after what its cutting has changed in them."""
         self.drained(segments, gone, files)
-        return self._add_job(_json(settings), runs)
+        return self._add_job(self._new_number(), _json(settings), runs)
 
-    def _add_job(self, settings: str, runs: Sequence[Run]) -> int:
+    def _new_number(self) -> int:
         number = self._next_job
-        self._next_job += 1
+        self._next_job = number_after(number)
+        return number
+
+    def _add_job(self, number: int, settings: str, runs: Sequence[Run]) -> int:
         has_files = FILES.first(self.db, "WHERE job IS NULL LIMIT 1") is not None
         for run in merged(runs):
             place, stop = place_of(run.kind, run.first), place_of(run.kind, run.stop)
@@ -272,7 +277,11 @@ class Ledger:
             FILES.update(self.db, file._replace(job=None))
         JOBS.delete(self.db, number)
         kept = [job.settings] * len(parts) if settings is None else map(_json, settings)
-        return [self._add_job(one, part) for one, part in zip(kept, parts, strict=True)]
+        numbers = numbers_within(number, len(parts)) or [self._new_number() for _ in parts]
+        return [
+            self._add_job(own, one, part)
+            for own, one, part in zip(numbers, kept, parts, strict=True)
+        ]
 
     def created(self, number: int, batch_id: int) -> None:
         """Note that the server gave a job an id."""
@@ -296,7 +305,7 @@ class Ledger:
 
     def forgotten(self, number: int) -> None:
         """Note that the server does not know the job any more."""
-        self._move(number, Phase.CUT, batch_id=None)
+        self._move(number, Phase.CUT, batch_id=None, status="{}")
 
     def lost(self, number: int) -> None:
         """Note that it is not known whether the server has the document."""
@@ -325,6 +334,28 @@ class Ledger:
         if job.phase != phase.name:
             changes["since"] = self._clock()
         JOBS.update(self.db, job._replace(phase=phase.name, failure=None, **changes))
+
+
+def number_after(number: int) -> int:
+    """Give the number of a job that is made after another one."""
+    return (number // _SPACE + 1) * _SPACE
+
+
+def numbers_within(number: int, count: int) -> list[int]:
+    """
+    Give numbers for jobs that one is cut into: behind its own, and before those of later jobs.
+
+    A number has as many behind it as the largest power of two by which it can be divided, and of
+    these each part has an equal share. So none is given twice, however often parts are cut again.
+
+    Returns:
+        The numbers, none if there is not room for so many.
+    """
+    share = min(number & -number, _SPACE) // (2 * max(count, 1))
+    if not share:
+        return []
+    step = 1 << (share.bit_length() - 1)
+    return [number + (2 * part + 1) * step for part in range(count)]
 
 
 def blocks_of(nbytes: int) -> int:

@@ -37,6 +37,11 @@ class Backlog:
         #: Those of the pending ones that failed in this submit.
         self._failed: set[Job] = set()
 
+    @property
+    def left(self) -> list[Job]:
+        """Pending jobs that did not fail in this submit."""
+        return [job for job in self.pending if job not in self._failed]
+
     def begin(self) -> None:
         """Note that a new submit begins, which tries again what failed in the last one."""
         self._failed.clear()
@@ -51,7 +56,7 @@ class Backlog:
         Yields:
             The jobs; each of them is kept here.
         """
-        yield from [job for job in self.pending if job not in self._failed]
+        yield from self.left
         while (job := make()) is not None:
             self.pending.append(job)
             yield job

@@ -15,6 +15,7 @@ from aiotcbatch.submitting.producers import is_read_once
 from aiotcbatch.value import Value
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Mapping
 
     from aiotcbatch.collecting.chunk import Chunk
@@ -170,8 +171,12 @@ class Job:
     attempts: int = 0
     #: How often the server forgot it since it was taken up.
     times_forgotten: int = 0
-    #: How often the server has not taken the document, though it answered else.
+    #: How often the server has answered, and neither taken it nor told what became of it.
     times_denied: int = 0
+    #: Whether it was sent before an earlier job with some of its entities, and is to be sent again.
+    was_taken_back: bool = False
+    #: The hashes by which it is seen which entities it has; None until somebody asks.
+    keys: array[int] | None = None
     #: Contents that are still to be uploaded, by xid.
     files: dict[str, FileItem] = field(default_factory=dict)
     #: What became of each file, by xid in the order of the groups; None until it is known.
@@ -236,6 +241,11 @@ class Job:
         return self.phase in UNSENT
 
     @property
+    def is_sent(self) -> bool:
+        """Whether the server has the document, and its errors are not known."""
+        return self.phase in {Phase.UPLOADED, Phase.COMPLETED}
+
+    @property
     def unfinished(self) -> bool:
         """Whether taking it up again can get it further."""
         return self.phase not in {Phase.DONE, Phase.LOST}
@@ -259,14 +269,16 @@ class Job:
 
     def waits_for(self, earlier: Job) -> bool:
         """Whether it is not to overtake an earlier job, since it may point to what that has."""
-        if earlier.settled or not self.refers:
+        if earlier.settled:
             return False
+        if self.was_taken_back or not self.refers:
+            return self.was_taken_back
         # Only associations point to indicators.
         return bool(earlier.group_count or self.association_count)
 
     def holds_up(self, later: Job) -> bool:
-        """Whether a later job is to be sent after it, which could not be sent yet."""
-        return self.unsent and self.times_denied < MOST_DENIED and self.number <= later.number
+        """Whether a later job is to be sent after it, which failed or was not sent yet."""
+        return not self.settled and self.times_denied < MOST_DENIED and self.number <= later.number
 
     @property
     def failure(self) -> Exception | None:
@@ -383,6 +395,12 @@ class Job:
     def withdrawn(self) -> None:
         """Note that the server certainly does not have the document, under no id."""
         self.batch_id, self.phase = None, Phase.CUT
+
+    def taken_back(self) -> None:
+        """Note that it is to be sent again, after an earlier job that it has overtaken."""
+        self.status.clear()
+        self.was_taken_back = True
+        self.withdrawn()
 
     def forgotten(self) -> None:
         """Note that the server does not know the id any more."""

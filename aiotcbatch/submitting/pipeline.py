@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import deque
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -12,8 +12,10 @@ import anyio
 from aiotcbatch.errors import AiotcbatchError, CriticalError, NotFoundError
 from aiotcbatch.submitting.job import Phase
 from aiotcbatch.submitting.options import Halt, SubmitOptions
+from aiotcbatch.submitting.overtaking import overtakers
 from aiotcbatch.submitting.recorder import NO_RECORDER
 from aiotcbatch.submitting.steps import Clock, Steps
+from aiotcbatch.transport.retry import was_refused_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -46,9 +48,14 @@ class Pipeline:
     the server, and the others too once it takes long; one fetches the errors of completed jobs;
     one uploads their files. A job with entities that may point to an earlier job's groups is not
     uploaded before what is to be there of that one is there. A job that the server cannot do with
-    is cut into smaller ones, which take its place. None overtakes one that could not be sent and
-    is to be handed in `again`, as it may have older values of the same entities; but for one whose
-    document the server does not take though it answers, which would hold up all others for ever.
+    is cut into smaller ones, which take its place.
+
+    Of an entity that several jobs have the last values stay. So none overtakes one that is to be
+    handed in `again`; but for one about which the server has answered three times, and neither
+    taken it nor told what became of it, which would hold up all others for ever. Where one that
+    was sent must be sent again, since the server forgot it or gave up on it, later ones that are
+    there already and have some of its entities are sent again after it, if that does no harm.
+    None of them is looked into before it is known whether that will be.
 
     Everything is in the jobs themselves, so a run that was cancelled or has failed can be
     followed by another, of this pipeline or of another one.
@@ -94,8 +101,11 @@ class Pipeline:
         self._again: set[Job] = set()
         #: Jobs that ended with a failure and will be handed in again.
         self.away: set[Job] = set()
-        self._on_server: deque[Job] = deque()
-        self._completed: deque[Job] = deque()
+        #: In the order of `jobs`, as the next one is.
+        self._on_server: list[Job] = []
+        self._completed: list[Job] = []
+        #: The one whose errors are being fetched.
+        self._explaining: Job | None = None
         self._filing: deque[Job] = deque()
         #: When the oldest job on the server became the oldest.
         self._oldest_since = clock.now()
@@ -276,18 +286,44 @@ class Pipeline:
         if not job.unsent:
             return True
         most = self._options.max_jobs
-        if len(self._on_server) >= most or len(self._completed) + len(self._filing) >= most:
+        if len(self._on_server) >= most:
+            return False
+        # Those that were sent before may be what the completed ones wait for.
+        if job not in self._again and len(self._completed) + len(self._filing) >= most:
             return False
         if any(other.holds_up(job) for other in self.away):
             return False
-        earlier = takewhile(lambda other: other is not job, self.jobs)
-        return not any(job.waits_for(other) for other in earlier)
+        return not any(job.waits_for(other) for other in self._before(job))
+
+    def _before(self, job: Job) -> Iterator[Job]:
+        return takewhile(lambda other: other is not job, self.jobs)
+
+    async def _take_back(self, job: Job) -> None:
+        """Before a job is sent, have those sent again after it that have overtaken it."""
+        later = self.jobs[self.jobs.index(job) + 1 :]
+        later += [other for other in self.away if other.number > job.number]
+        found = [other for other in await overtakers(job, later) if self._is_open(other)]
+        for other in found:
+            other.taken_back()
+            if other not in self.away:
+                self._again.add(other)
+            for place in (self._on_server, self._completed):
+                if other in place:
+                    place.remove(other)
+        for other in found:
+            await self._steps.recorder.note(other)
+
+    def _is_open(self, job: Job) -> bool:
+        """Whether a job that was sent is neither over, nor about to be, nor looked into."""
+        failing = job.failure is not None and job not in self.away
+        return job.is_sent and not failing and job is not self._explaining
 
     async def _begin(self, job: Job) -> None:
         """Take a job up, in whichever phase it is."""
         if job.unsent:
             at_once = self._options.create_and_upload and job.settings.action != "Delete"
             try:
+                await self._take_back(job)
                 parts = await self._steps.send(job, at_once=at_once)
             except AiotcbatchError as error:
                 await self._fail(job, error, halt=self._options.halt.batch)
@@ -296,9 +332,9 @@ class Pipeline:
                 self._replace(job, parts)
                 return
         if job.phase is Phase.UPLOADED and self._options.poll:
-            self._on_server.append(job)
+            insort(self._on_server, job, key=self.jobs.index)
         elif job.phase is Phase.COMPLETED:
-            self._completed.append(job)
+            insort(self._completed, job, key=self.jobs.index)
         elif job.phase is Phase.FILING and self._options.process_files:
             self._filing.append(job)
         else:
@@ -316,6 +352,7 @@ class Pipeline:
     async def _watch(self, job: Job) -> None:
         """Wait for the oldest job on the server."""
         since = max(job.uploaded_at, self._oldest_since, self._began)
+        batch_id = job.id
 
         async def nap(seconds: float) -> bool:
             if await self._nap(seconds):
@@ -326,7 +363,7 @@ class Pipeline:
 
         try:
             status = await self._steps.completion(
-                job.id,
+                batch_id,
                 count=job.count,
                 since=since,
                 limit=self._options.poll_timeout,
@@ -335,38 +372,51 @@ class Pipeline:
                 learn=since > self._began,
             )
         except NotFoundError as error:
-            self._leave_server()
-            await self._forgotten(job, error)
+            if self._leave_server(job, batch_id):
+                await self._forgotten(job, error)
         except AiotcbatchError as error:
-            self._leave_server()
-            await self._fail(job, error, halt=self._options.halt.poll)
+            if self._leave_server(job, batch_id):
+                await self._fail_to_ask(job, error)
         else:
-            if status is not None:
-                self._leave_server()
+            if status is not None and self._leave_server(job, batch_id):
                 await self._complete(job, status)
         self.wake()
 
     async def _look_past(self, oldest: Job) -> None:
         """Look whether jobs are done though the oldest is not: it may never be."""
         for job in [job for job in self._on_server if job is not oldest]:
-            since = max(job.uploaded_at, self._began)
+            if job not in self._on_server:
+                continue
+            since, batch_id = max(job.uploaded_at, self._began), job.id
             try:
-                status = await self._steps.look(job.id, self._clock.now() - since)
+                status = await self._steps.look(batch_id, self._clock.now() - since)
             except AiotcbatchError:  # so it is when it is the oldest, and is told then
                 continue
-            if status.completed:
+            if status.completed and self._is_there(job, batch_id):
                 self._on_server.remove(job)
                 await self._complete(job, status)
 
     async def _complete(self, job: Job, status: BatchStatus) -> None:
         job.completed(status)
         await self._steps.recorder.note(job)
-        self._completed.append(job)
+        if job.phase is Phase.COMPLETED:  # it was not taken back meanwhile
+            insort(self._completed, job, key=self.jobs.index)
         self.wake()
 
-    def _leave_server(self) -> None:
-        self._on_server.popleft()
+    def _is_there(self, job: Job, batch_id: int) -> bool:
+        """Whether a job was not taken back while the server was asked about it."""
+        return job in self._on_server and job.batch_id == batch_id
+
+    def _leave_server(self, job: Job, batch_id: int) -> bool:
+        if not self._is_there(job, batch_id):
+            return False
+        self._on_server.remove(job)
         self._oldest_since = self._clock.now()
+        return True
+
+    async def _fail_to_ask(self, job: Job, error: AiotcbatchError) -> None:
+        job.times_denied += not was_refused_unseen(error)
+        await self._fail(job, error, halt=self._options.halt.poll)
 
     async def _forgotten(self, job: Job, error: NotFoundError) -> None:
         """Have a job that the server forgot, as one does that restarts, sent again."""
@@ -382,10 +432,19 @@ class Pipeline:
 
     async def _explain(self) -> None:
         while self._working:
-            if self._completed:
-                await self._fetch_errors(self._completed[0])
-            else:
+            job = self._completed[0] if self._completed else None
+            if job is None or self._may_be_taken_back(job):
                 await self.changed()
+                continue
+            self._explaining = job
+            try:
+                await self._fetch_errors(job)
+            finally:
+                self._explaining = None
+
+    def _may_be_taken_back(self, job: Job) -> bool:
+        unsent = [other for other in self._before(job) if other.unsent]
+        return any(other.holds_up(job) for other in (*self.away, *unsent))
 
     async def _fetch_errors(self, job: Job) -> None:
         parts: list[Job] | None = []
@@ -396,12 +455,12 @@ class Pipeline:
                 job.explained()
                 await self._steps.recorder.note(job)
         except AiotcbatchError as error:
-            self._completed.popleft()
-            await self._fail(job, error, halt=self._options.halt.poll)
+            self._completed.remove(job)
+            await self._fail_to_ask(job, error)
             return
         if parts is None:
             return
-        self._completed.popleft()
+        self._completed.remove(job)
         if parts:
             self._replace(job, parts)
             return

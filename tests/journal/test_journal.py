@@ -214,7 +214,7 @@ async def test_numbers_of_jobs_are_given_once(journal: Journal) -> None:
     await journal.aclose()
 
     async with await Journal.open(journal.path, owner=OWNER) as again:
-        assert await again.cut({}, [Run(Kind.GROUP, 1)]) == first + 1
+        assert await again.cut({}, [Run(Kind.GROUP, 1)]) > first
 
 
 # Files

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiotcbatch.entities.contents import FileItem
 from aiotcbatch.journal import Journal, Kind, Run, Segment
+from aiotcbatch.journal.ledger import number_after, numbers_within
 from aiotcbatch.submitting.job import Phase
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Model:
         self.jobs: dict[int, ModelJob] = {}
         self.files: dict[int, ModelFile] = {}
         self.next_place = dict.fromkeys(Kind, 0)
-        self.next_job = 1
+        self.next_job = number_after(0)
         #: Every record that ever was.
         self.written: dict[Place, bytes] = {}
 
@@ -140,11 +141,14 @@ class Model:
 
     def cut(self, settings: dict[str, Any], runs: Sequence[Run], **more: Any) -> int:
         self.drained(more["segments"], more["gone"], more["files"])
-        return self._add_job(settings, runs)
+        return self._add_job(self._new_number(), settings, runs)
 
-    def _add_job(self, settings: dict[str, Any], runs: Sequence[Run]) -> int:
+    def _new_number(self) -> int:
         number = self.next_job
-        self.next_job += 1
+        self.next_job = number_after(number)
+        return number
+
+    def _add_job(self, number: int, settings: dict[str, Any], runs: Sequence[Run]) -> int:
         self.jobs[number] = ModelJob(settings, tuple(runs))
         for kind, place in places(runs):
             if kind is Kind.GROUP and place in self.files:
@@ -162,7 +166,11 @@ class Model:
             if file.job == number:
                 self.files[place] = replace(file, job=None)
         kept = [job.settings for _ in parts] if settings is None else settings
-        return [self._add_job(one, part) for one, part in zip(kept, parts, strict=True)]
+        numbers = numbers_within(number, len(parts)) or [self._new_number() for _ in parts]
+        return [
+            self._add_job(own, one, part)
+            for own, one, part in zip(numbers, kept, parts, strict=True)
+        ]
 
     def created(self, number: int, batch_id: int) -> None:
         self._move(number, Phase.CREATED, batch_id=batch_id)
@@ -181,7 +189,7 @@ class Model:
         self._move(number, Phase.FILING, status=status)
 
     def forgotten(self, number: int) -> None:
-        self._move(number, Phase.CUT, batch_id=None)
+        self._move(number, Phase.CUT, batch_id=None, status={})
 
     def lost(self, number: int) -> None:
         self._move(number, Phase.LOST)
