@@ -221,6 +221,11 @@ class JournalFile:
             said = f"{said}: {way_out(self.path)}"
             return JournalDamagedError(said, path=str(self.path), faults=(str(error),))
         explanation = JournalError(said, path=str(self.path))
+        if code == sqlite3.SQLITE_FULL:
+            explanation.advise(
+                "What it has stays there. When there is room, call drain() or submit() again; a"
+                " stream that has ended by this is gone on with by who opens its journal."
+            )
         explanation.__cause__ = error
         return explanation
 

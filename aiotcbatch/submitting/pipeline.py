@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from aiotcbatch.errors import AiotcbatchError, CriticalError, NotFoundError
+from aiotcbatch.errors import AiotcbatchError, CriticalError, JournalError, NotFoundError
 from aiotcbatch.submitting.job import Phase
 from aiotcbatch.submitting.options import Halt, SubmitOptions
 from aiotcbatch.submitting.overtaking import overtakers
@@ -231,7 +231,7 @@ class Pipeline:
     async def _fail(self, job: Job, error: AiotcbatchError, *, halt: bool) -> None:
         """Raise, or note in the job that it gets no further."""
         await self._steps.failed(job, error)
-        if halt:
+        if halt or isinstance(error, JournalError):  # nothing can be done unnoted
             raise error
         self._end(job)
 

@@ -11,6 +11,7 @@ from aiotcbatch.checking import checked_seconds, checked_whole
 from aiotcbatch.collecting.typed import TypedBuilder
 from aiotcbatch.errors import (
     AiotcbatchError,
+    JournalError,
     NotFoundError,
     UploadTooLargeError,
     UsageError,
@@ -149,7 +150,7 @@ class StepByStep(TypedBuilder, Configurable):
 
         Args:
             batch_id: As returned by `submit_job`.
-            halt_on_error: False returns {} where True or None raises.
+            halt_on_error: False returns {} where True or None raises, but for a `JournalError`.
 
         Returns:
             The server's answer.
@@ -180,7 +181,7 @@ class StepByStep(TypedBuilder, Configurable):
             except AiotcbatchError as error:
                 await self._steps.failed(job, error)
                 self._backlog.drop_lost()
-                if halt:
+                if halt or isinstance(error, JournalError):
                     raise
                 return {}
             self._backlog.send(job)
