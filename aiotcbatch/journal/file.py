@@ -155,7 +155,7 @@ class JournalFile:
         with self._turn:
             try:
                 self._transact(steps)
-            except Exception as error:  # noqa: BLE001 - raised where the steps are awaited
+            except BaseException as error:  # noqa: BLE001 - raised where the steps are awaited
                 for step in steps:
                     step.failed(self._explanation(error))
             finally:
@@ -208,7 +208,7 @@ class JournalFile:
             raise JournalError(self._broken, path=str(self.path))
         return self._db
 
-    def _explanation(self, error: Exception) -> Exception:
+    def _explanation(self, error: BaseException) -> BaseException:
         if not isinstance(error, sqlite3.Error):
             return error
         code = getattr(error, "sqlite_errorcode", 0) & _KIND

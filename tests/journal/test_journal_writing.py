@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import sqlite3
+import sys
 import threading
 from typing import Any
 
@@ -15,6 +16,7 @@ from support.journals import GROUPS, INDICATORS, OWNER, RECORDS, reopened
 
 from aiotcbatch import ClosedError, JournalError
 from aiotcbatch.journal import Journal, Kind, Run, Segment
+from aiotcbatch.journal.file import Step
 
 
 async def test_steps_that_are_awaited_together_share_a_transaction(journal: Journal) -> None:
@@ -48,6 +50,19 @@ async def test_a_step_that_fails_fails_alone(journal: Journal) -> None:
 
     assert [type(outcome) for outcome in outcomes] == [list, AssertionError, list]
     assert len((await reopened(journal)).segments) == 2
+
+
+async def test_all_that_share_a_transaction_hear_that_it_was_broken_off(journal: Journal) -> None:
+    """None of it is written, so none returns as if it were, whatever it is broken off by."""
+    steps: list[Step[Any]] = [
+        Step(lambda ledger: ledger.lost(1)),
+        Step(lambda _: sys.exit(3)),
+    ]
+    await asyncio.to_thread(journal._file.write, steps)
+
+    for step in steps:
+        with pytest.raises(SystemExit):
+            step.outcome()
 
 
 async def test_a_full_disk_loses_nothing(journal: Journal) -> None:
