@@ -19,9 +19,7 @@ from aiotcbatch.checking import (
     checked_seconds,
     checked_types,
 )
-from aiotcbatch.collecting.held import HeldLink, HeldLinks
-from aiotcbatch.collecting.segments import encode
-from aiotcbatch.collecting.typed import TypedBuilder
+from aiotcbatch.collecting.holding import HoldingBuilder
 from aiotcbatch.errors import AiotcbatchError, UsageError, ValidationError
 from aiotcbatch.events import BatchAbandoned
 from aiotcbatch.retrying import Retrying
@@ -56,7 +54,6 @@ if TYPE_CHECKING:
     from aiotcbatch.collecting.buffer import Buffer
     from aiotcbatch.collecting.group_buffer import GroupBuffer
     from aiotcbatch.entities.contents import FileContent
-    from aiotcbatch.entities.metadata import Association
     from aiotcbatch.journal.keeper import Resumed
     from aiotcbatch.results.status import BatchStatus
     from aiotcbatch.submitting.job import JobSettings
@@ -111,7 +108,7 @@ class StreamStatistics(Value):
     unprocess_count: int
 
 
-class Stream(TypedBuilder, Retrying):
+class Stream(HoldingBuilder, Retrying):
     """
     Collects entities for one owner, and submits them as they come.
 
@@ -281,10 +278,7 @@ class Stream(TypedBuilder, Retrying):
         self._closed = False
         self._recorder = resumed.recorder
         self._pipeline = self._new_pipeline(self._next_jobs(), recorder=resumed.recorder)
-        for xid in resumed.groups:
-            self._links.came(xid)
-        for held in resumed.held:
-            self._links.hold_again(held.xid, held.association, held.place)
+        self._hold_again(resumed.groups, resumed.held)
         await put_in_order(resumed.jobs, resumed.recorder)
         for job in resumed.jobs:
             self._sending[job] = 0  # its records are on disk
@@ -317,11 +311,6 @@ class Stream(TypedBuilder, Retrying):
                         self._release_links()
                         self._tell_abandoned()
                         await self._give_up(job for job in self._sending if job is not self._buried)
-
-    def _release_links(self) -> None:
-        """Make the links of groups that never came: these may be in the owner already."""
-        for association in self._links.release():
-            super()._link(association, None)
 
     def _tell_abandoned(self) -> None:
         """Tell how much is given up of which the server has nothing."""
@@ -513,35 +502,6 @@ class Stream(TypedBuilder, Retrying):
             error_count=self.status.error_count,
             unprocess_count=self.status.unprocess_count,
         )
-
-    # Links to groups that have not come
-
-    def _link(self, association: Association, source: bytes | None) -> None:
-        """Add an association; one with a group that has not come is held back until it has."""
-        for end in (1, 2):
-            xid = association.group_xid(end)
-            if xid is not None and not self._links.knows(xid) and not self._groups.is_open(xid):
-                self._associations.note(association.key, source)
-                self._links.hold(xid, association)
-                return
-        super()._link(association, source)
-
-    def _link_rules(self) -> HeldLinks:
-        self._links = HeldLinks(
-            self._is_open, self.add_association, self._set_aside, self._drop_aside
-        )
-        return self._links
-
-    def _is_open(self, xid: str) -> bool:
-        return self._groups.is_open(xid)
-
-    def _set_aside(self, xid: str, association: Association) -> int | None:
-        if self._keep is None:
-            return None
-        return self._associations.set_aside(encode(HeldLink.record(xid, association)))
-
-    def _drop_aside(self, place: int) -> None:
-        self._associations.drop_aside(place)
 
     # What runs beside
 
