@@ -524,7 +524,7 @@ class Stream(HoldingBuilder, Retrying):
         """Make a job of what is drained, if it is full or due."""
         if not self._ready:
             return None
-        if self._groups.reopened and not self._ending:
+        if self._groups.reopened:
             # What is linked to such a group would be sent without it. Who waits for jobs drains it.
             self._wake()
             return None

@@ -1082,6 +1082,29 @@ class TestLeaving:
 
         assert stream.status.success_count == 3
 
+    async def test_what_others_name_again_at_the_end(
+        self, sandbox: Sandbox, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """What is linked to a group that is open again waits for it there as well."""
+        gate.shut()
+        async with anyio.create_task_group() as tasks:
+
+            async def name_again() -> None:
+                await anyio.wait_all_tasks_blocked()
+                stream.campaign("c", xid="c").tag("again")
+                gate.open.set()
+
+            async with make(max_entities_per_job=2) as stream:
+                fill(stream, 2)
+                await stream.drain()
+                await gate.asked.wait()
+                stream.campaign("c", xid="c")
+                stream.host("bad.example").association("c")
+                tasks.start_soon(name_again)
+
+        assert sizes(sandbox) == [2, 2]
+        assert stream.status.success_count == 4
+
     async def test_what_others_add_at_the_end(
         self, make: Callable[..., Stream], gate: Gate
     ) -> None:
