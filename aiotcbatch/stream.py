@@ -254,9 +254,7 @@ class Stream(HoldingBuilder, Retrying):
         if self._journal_path is not None:
             await self._resume(self._journal_path)
         watch_feeds = partial(self._feeds.watch, lambda: self._indicators.term, self._send_stale)
-        await self._beside.begin(
-            self._pipeline.run, self._watch_linger, watch_feeds, self._tell_of_jobs
-        )
+        await self._beside.begin(self._run, self._watch_linger, watch_feeds, self._tell_of_jobs)
         return self
 
     def _refuse_closed(self) -> None:
@@ -279,7 +277,6 @@ class Stream(HoldingBuilder, Retrying):
         self._recorder = resumed.recorder
         self._pipeline = self._new_pipeline(self._next_jobs(), recorder=resumed.recorder)
         self._hold_again(resumed.groups, resumed.held)
-        await put_in_order(resumed.jobs, resumed.recorder)
         for job in resumed.jobs:
             self._sending[job] = 0  # its records are on disk
             self._again.append(job)
@@ -511,6 +508,10 @@ class Stream(HoldingBuilder, Retrying):
             error.partial = self.status
         self._feeds.give_up()
         self._wake()
+
+    async def _run(self) -> None:
+        await put_in_order(list(self._again), self._recorder)
+        await self._pipeline.run()
 
     def _next_jobs(self) -> Iterator[Job | None]:
         """Jobs as they are ready, None while none is."""

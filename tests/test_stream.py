@@ -1163,6 +1163,29 @@ class TestLeaving:
         with pytest.raises(ValidationError, match="subject"):
             await task
 
+    async def test_by_what_fails_first(
+        self, make: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """Where jobs of a journal cannot be gone on with, it is let go of all the same."""
+        path = tmp_path / "journal.db"
+        with pytest.raises(ZeroDivisionError):
+            async with make(journal=path) as stream:
+                fill(stream, 1)
+                await stream.drain()
+                raise ZeroDivisionError
+
+        async def fail(*_: object) -> None:
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+            patch.setattr("aiotcbatch.stream.put_in_order", fail)
+            async with make(journal=path):
+                pass
+        async with make(journal=path) as stream:
+            pass
+
+        assert stream.status.success_count == 1
+
     async def test_it_is_entered_once(self, make: Callable[..., Stream]) -> None:
         """A stream that is over cannot be entered again."""
         async with make() as stream:
