@@ -243,9 +243,16 @@ class Batch(StepByStep, Retrying):
         Give everything up that was not submitted, and log it; closing twice is harmless.
 
         With a journal, what was drained is not given up: who opens it next goes on with it.
+
+        Raises:
+            UsageError: When another task submits it: what that sends would be given up too.
         """
         if self._closed:
             return
+        if self._submitting:
+            raise UsageError(
+                "this batch is being submitted; await or cancel that before it is closed"
+            )
         self._closed = True
         with anyio.CancelScope(shield=True):
             if self._resumed is not None:

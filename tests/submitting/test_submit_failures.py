@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.servers import text_answer
-from support.submitting import OWNER, Place, Time, Wire, fill
+from support.submitting import OWNER, UPLOAD, Place, Time, Wire, fill
 
 from aiotcbatch.auth import HmacAuth, TokenAuth
 from aiotcbatch.client import Client
@@ -25,6 +25,7 @@ from aiotcbatch.errors import (
     RequestTimeoutError,
     UnavailableError,
     UnreadableAnswerError,
+    UsageError,
 )
 from aiotcbatch.sandbox import (
     ManualClock,
@@ -47,6 +48,7 @@ from aiotcbatch.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from aiotcbatch.batch import Batch
 
@@ -251,3 +253,22 @@ async def test_a_server_that_does_not_answer(place: Place, serve_raw: Any) -> No
     url = await serve_raw(silent)
     async with Client(url, TokenAuth("t"), retry=ONCE, timeout=0.05) as client:
         await submit_in_vain(client.batch(OWNER), RequestTimeoutError, "raise timeout")
+
+
+async def test_what_is_being_submitted_is_not_closed(place: Place, tmp_path: Path) -> None:
+    """It would be told and written down as given up, though it is sent."""
+    dead = tmp_path / "dead.ndjson"
+    batch = place.batch(dead_letters=dead)
+    fill(batch, 2)
+
+    async def at(asked: str, is_done: bool) -> None:
+        if asked == UPLOAD and not is_done:
+            with pytest.raises(UsageError, match="being submitted"):
+                await batch.aclose()
+
+    place.wire.at = at
+    status = await batch.submit()
+    await batch.aclose()
+
+    assert status.success_count == 2
+    assert not dead.exists()
