@@ -103,7 +103,7 @@ class Worker:
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
-            if not self._queue:
+            while not self._queue:  # also where it was emptied since there was a job
                 self._idle.set()
                 self._wake = anyio.Event()
                 await self._wake.wait()

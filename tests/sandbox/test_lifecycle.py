@@ -190,6 +190,16 @@ async def test_reset_while_a_job_runs():
     assert len(stored) == 2
 
 
+async def test_reset_as_soon_as_a_job_has_its_data(call):
+    """Nothing is in work yet and nothing waits any more, and the next job is done."""
+    reply = await call("POST", "/v2/batch", json=configuration())
+    call.sandbox.instance.worker.enqueue(reply.json["data"]["batchId"])
+    await call.sandbox.reset()
+    _, status = await call.job(hosts(1))
+
+    assert status["successCount"] == 2
+
+
 async def test_snapshots(call):
     """A snapshot can be restored again and again, files and numbers included."""
     sandbox = call.sandbox
