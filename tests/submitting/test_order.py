@@ -10,6 +10,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from support.submitting import OWNER, STATUS, UPLOAD, Place, Points, Time, Wire
 
+from aiotcbatch.errors import UnavailableError
 from aiotcbatch.sandbox import PoisonedJob, Sandbox, Status, StuckJob, unavailable
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import JobSettings
@@ -210,14 +211,14 @@ async def test_one_of_which_nothing_can_be_told_is_passed(place: Place) -> None:
 
     async def refuse(method: str, path: str, **rest: Any) -> Any:
         if (method, path) == ("GET", "/v2/batch/1") and not passed.is_set():
-            place.sandbox.faults.add("status", unavailable(), times=1)
+            raise UnavailableError("not now", status=503)
         return await request(method, path, **rest)
 
     place.wire.request = refuse  # type: ignore[method-assign]
     async with stream_of(place, on_job=on_job) as stream:
         for add in (add_first, add_second):
             await sent(stream, add)
-        with anyio.fail_after(20):
+        with anyio.fail_after(200):
             await passed.wait()
         await stream.flush()  # at the end a job is tried once more only
 
