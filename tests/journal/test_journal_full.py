@@ -6,30 +6,17 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.submitting import OWNER, Place, Time, Wire
+from support.submitting import OWNER, Place
 
 from aiotcbatch.errors import JournalError
-from aiotcbatch.sandbox import Sandbox
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import JobSettings, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from aiotcbatch.batch import Batch
     from aiotcbatch.results.status import BatchStatus
-
-
-@pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    """Give a sandbox and a wire to it."""
-    async with Sandbox(owners=[OWNER], synchronous_limit=0) as sandbox:
-        wire = Wire(sandbox.api_url, sandbox.auth)
-        try:
-            yield Place(sandbox, wire, Time(sandbox))
-        finally:
-            await wire.aclose()
 
 
 def set_room(batch: Batch, pages: int) -> None:

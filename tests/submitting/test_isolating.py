@@ -41,13 +41,6 @@ async def a_place() -> AsyncIterator[Place]:
             await wire.aclose()
 
 
-@pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    """Give a sandbox and a wire to it."""
-    async with a_place() as place:
-        yield place
-
-
 def add(batch: Any, groups: int, indicators: int, bad: set[str], *, linked: bool = False) -> None:
     """
     Add groups and indicators with an attribute each.

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from support.submitting import OWNER, STATUS, UPLOAD, Place, Points, Time, Wire
+from support.submitting import OWNER, STATUS, UPLOAD, Place, Points
 
 from aiotcbatch.errors import UnavailableError
-from aiotcbatch.sandbox import PoisonedJob, Sandbox, Status, StuckJob, unavailable
+from aiotcbatch.sandbox import PoisonedJob, Status, StuckJob, unavailable
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import JobSettings
 from aiotcbatch.submitting.steps import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
     from aiotcbatch.batch import Batch
@@ -25,17 +25,6 @@ if TYPE_CHECKING:
 
 LONG = 1e9
 TWICE = "twice.bad.example"
-
-
-@pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    """Give a sandbox and a wire to it."""
-    async with Sandbox(owners=[OWNER], synchronous_limit=0) as sandbox:
-        wire = Wire(sandbox.api_url, sandbox.auth)
-        try:
-            yield Place(sandbox, wire, Time(sandbox))
-        finally:
-            await wire.aclose()
 
 
 def stream_of(place: Place, halt: bool = False, **options: Any) -> Stream:
