@@ -250,11 +250,14 @@ class Sandbox:
 
         Raises:
             ConfigurationError: When one of them is neither text nor None, or there is no such
-                type; those of ``indicator_types`` are among what is accepted.
+                owner or type; those of ``indicator_types`` are among what is accepted.
         """
         for name, wanted in (("owner", owner), ("type", type)):
             right = wanted is None or is_text(wanted)
             refuse_unless(right, name, wanted, "text, or None for all", "Sandbox")
+        known = self._instance.store.owners
+        if owner is not None and owner not in known:
+            raise ConfigurationError("owner", owner, one_of(owner, known), about="Sandbox")
         kind = None if type is None else self._type_name(type)
         where, values = ["1"], []
         for column, value in (("o.name", owner), ("e.type", kind)):

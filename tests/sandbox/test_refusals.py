@@ -253,6 +253,14 @@ async def test_entities_of_no_type_are_refused():
     assert caught.value.accepted.endswith(", Network Asset")
 
 
+def test_an_owner_that_is_not_there_has_no_entities(call):
+    """Nor is an empty list given, by which a test might pass that looks in the wrong place."""
+    with pytest.raises(ConfigurationError) as caught:
+        call.sandbox.entities(owner="MyOgr")
+
+    assert caught.value.accepted == "'MyOrg'? or one of MyOrg, Other"
+
+
 @pytest.mark.parametrize("value", [None, "1", True, math.nan, math.inf, TOO_LONG, NOTHING])
 def test_time_is_a_number(value):
     """On every clock, and wherever it is put to."""
