@@ -420,8 +420,10 @@ class Stream(HoldingBuilder, Retrying):
 
     def _send_now(self) -> None:
         """Have what is drained sent, though no job is full."""
-        self._linger.cut_short()
-        self._wake()
+        # Jobs that end wake all, and of two that wait each would wake the other for ever.
+        if not (self._linger.is_over and self._sending):
+            self._linger.cut_short()
+            self._wake()
 
     async def _wait_for_room(self) -> None:
         # Who is waited for brings the room by going on.

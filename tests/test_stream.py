@@ -216,6 +216,26 @@ class TestWhenItSends:
 
         assert done >= 2 * before
 
+    async def test_two_that_flush_do_not_wake_each_other(
+        self, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """While the server is waited for, both rest until something happens."""
+        gate.shut()
+        async with make(max_entities_per_job=1) as stream, anyio.create_task_group() as tasks:
+            fill(stream, 3)
+            tasks.start_soon(stream.flush)
+            tasks.start_soon(stream.flush)
+            await gate.asked.wait()
+            for _ in range(20):
+                await anyio.lowlevel.checkpoint()
+            waited_for = stream._pipeline._changed
+            for _ in range(20):
+                await anyio.lowlevel.checkpoint()
+            assert stream._pipeline._changed is waited_for
+            gate.open.set()
+
+        assert stream.statistics().jobs_done == 3
+
     async def test_flush_of_what_is_discarded(
         self, make: Callable[..., Stream], gate: Gate
     ) -> None:
