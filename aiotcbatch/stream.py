@@ -333,11 +333,11 @@ class Stream(HoldingBuilder, Retrying):
             self._ending = True
             if self._links:
                 self._release_links()
-            elif self._buffered or self._sending:
+            elif self._sending or any(buffer.ready for buffer in self._all_buffers):
                 self._wake()
                 await self._progress()
-            elif len(self) == len(self.refused):  # else some were added while drain() gave way
-                break
+            elif not self._buffered and len(self) == len(self.refused):
+                break  # else some were added while drain() gave way
         self._beside.raise_failure()
         if refused is not None:
             raise refused
@@ -370,9 +370,10 @@ class Stream(HoldingBuilder, Retrying):
         buffers = self._all_buffers
         until = [cut + held.count for cut, held in zip(self._cut_off, buffers, strict=True)]
         with self._reports.not_waiting():
-            # An empty one has nothing of it left: what was named again meanwhile is at its end.
+            # Where none is ready nothing of it is left: what was named again is at its end, and
+            # what others have not drained may have come in the place of what is gone.
             while any(
-                held.count and cut < stop
+                held.ready and cut < stop
                 for held, cut, stop in zip(buffers, self._cut_off, until, strict=True)
             ):
                 if self._groups.reopened:  # by others, and jobs wait for that

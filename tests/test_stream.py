@@ -253,6 +253,24 @@ class TestWhenItSends:
 
         assert stream.statistics().jobs_done == 1
 
+    async def test_flush_does_not_wait_for_what_others_do_not_drain(
+        self, make: Callable[..., Stream], gate: Gate
+    ) -> None:
+        """Not even where that has come in the place of what it waits for."""
+        gate.shut()
+        async with make(max_entities_per_job=1) as stream, anyio.create_task_group() as tasks:
+            fill(stream, 1)
+            await stream.drain()
+            await gate.asked.wait()
+            host = stream.host("bad.example")
+            tasks.start_soon(stream.flush)
+            await anyio.wait_all_tasks_blocked()
+            stream.discard(host)
+            stream.add({"type": "Host", "summary": "other.bad.example", "xid": "other"})
+            gate.open.set()
+
+        assert stream.statistics().jobs_done == 2
+
     @pytest.mark.parametrize("in_task", [False, True])
     async def test_flush_by_on_job(self, make: Callable[..., Stream], in_task: bool) -> None:
         """It would wait for itself, so it is refused; to a task that it waits for as well."""
@@ -1087,16 +1105,19 @@ class TestLeaving:
         assert stream.statistics().held_links == 0
         assert stream.status.error_association_count == 1
 
+    @pytest.mark.parametrize("form", ["call", "dict"])
     async def test_what_on_job_adds_while_the_end_drains(
-        self, make: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch
+        self, make: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch, form: str
     ) -> None:
         """It is sent, too, where drain() gives way to it after it has seen that all is encoded."""
         now = count()
         monkeypatch.setattr("aiotcbatch.collecting.builder.perf_counter", lambda: next(now))
 
         def on_job(status: BatchStatus) -> None:
-            if status.success_count > 1:
+            if status.success_count > 1 and form == "call":
                 stream.campaign("late")
+            elif status.success_count > 1:
+                stream.add({"type": "Host", "summary": "late.bad.example", "xid": "late"})
 
         async with make(on_job=on_job) as stream:
             fill(stream, 2)
