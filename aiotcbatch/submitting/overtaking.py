@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
+from aiotcbatch.submitting.job import Phase
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -33,7 +35,7 @@ async def put_in_order(jobs: Sequence[Job], recorder: Recorder) -> None:
 
 async def overtakers(job: Job, later: Sequence[Job]) -> list[Job]:
     """
-    Find the jobs that the server has and that have entities of one that it does not have yet.
+    Find the jobs that the server has or may have, with entities of one that it has not yet.
 
     Args:
         job: That one.
@@ -42,8 +44,12 @@ async def overtakers(job: Job, later: Sequence[Job]) -> list[Job]:
     Returns:
         Those of them that can be sent again without harm.
     """
-    sent = [other for other in later if other.is_sent and other.settings.harmless_twice]
+    sent = [other for other in later if _may_be_there(other) and other.settings.harmless_twice]
     return await to_thread.run_sync(_sharing, job, sent) if sent else []
+
+
+def _may_be_there(job: Job) -> bool:
+    return job.is_sent or job.phase is Phase.UPLOADING
 
 
 def _sharing(job: Job, others: Sequence[Job]) -> list[Job]:

@@ -13,7 +13,9 @@ from support.submitting import OWNER, STATUS, UPLOAD, Place, Points
 from aiotcbatch.errors import UnavailableError
 from aiotcbatch.sandbox import PoisonedJob, Status, StuckJob, unavailable
 from aiotcbatch.stream import Stream
-from aiotcbatch.submitting.job import JobSettings
+from aiotcbatch.submitting.job import Job, JobSettings, Phase
+from aiotcbatch.submitting.overtaking import put_in_order
+from aiotcbatch.submitting.recorder import NO_RECORDER
 from aiotcbatch.submitting.steps import Clock
 
 if TYPE_CHECKING:
@@ -233,6 +235,25 @@ async def test_appended_attributes_are_not_added_twice(place: Place) -> None:
 
     (found,) = [entity for entity in place.sandbox.entities() if entity.summary == TWICE]
     assert sorted(attribute.value for attribute in found.attributes) == ["first", "second"]
+
+
+async def test_one_that_may_be_there_is_sent_again(place: Place) -> None:
+    """A later job whose upload was broken off may have arrived, and comes after all the same."""
+    batch = place.batch(max_entities_per_job=2)
+    jobs = []
+    for add in (add_first, add_second):
+        add(batch)
+        await batch.drain()
+        chunk = batch._cut()
+        assert chunk is not None
+        jobs.append(Job(JobSettings(owner=OWNER), chunk))
+    jobs[1].created(1)
+    jobs[1].uploading()
+    await put_in_order(jobs, NO_RECORDER)
+    await batch.aclose()
+
+    assert jobs[1].phase is Phase.CUT
+    assert jobs[1].waits_for(jobs[0])
 
 
 class TestJournal:
