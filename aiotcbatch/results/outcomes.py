@@ -142,7 +142,7 @@ class JobRecord:
 
     def _rest_of_associations(self) -> OutcomeState:
         status = self._status
-        if status.error_association_count > len(self._about_links):
+        if self._entities == "unknown" or status.error_association_count > len(self._about_links):
             return "unknown"
         # A job that halts does not come to its associations, which are its last part.
         return "unprocessed" if status.unprocess_count else "accepted"

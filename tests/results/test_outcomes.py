@@ -23,6 +23,7 @@ from aiotcbatch.errors import (
 )
 from aiotcbatch.results.outcomes import STATES, Outcomes
 from aiotcbatch.results.status import BatchError, BatchStatus
+from aiotcbatch.sandbox import PoisonedJob
 from aiotcbatch.stream import Stream
 from aiotcbatch.submitting.job import Job, JobSettings, Phase
 
@@ -157,6 +158,18 @@ class TestOfASubmit:
         batch.address("not an address")
         status = await batch.submit(errors=False)
 
+        assert counted(status) == {"unknown": 3}
+
+    async def test_an_association_of_what_may_not_be_there(self, place: Place) -> None:
+        """Where nobody can say which entities are there, nobody can say it of their links."""
+        place.sandbox.faults.add("job", PoisonedJob("a-1", "none"))
+        batch = place.batch(create_and_upload=True)
+        batch.adversary("a", "a-1")
+        batch.adversary("b", "b-1")
+        batch.add_association(ref_1="a-1", type_1="Adversary", ref_2="b-1", type_2="Adversary")
+        status = await batch.submit()
+
+        assert place.sandbox.entities() == []
         assert counted(status) == {"unknown": 3}
 
     async def test_before_it_has_ended(self, place: Place) -> None:
