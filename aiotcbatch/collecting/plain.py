@@ -44,9 +44,7 @@ FAMILIAR: set[str] = set()
 _MAX_FAMILIAR = 4096
 
 
-def plain(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part would cost a tenth
-    given: Any, kinds: Kinds, named: str
-) -> dict[str, Any] | None:
+def plain(given: Any, kinds: Kinds, named: str) -> dict[str, Any] | None:
     """
     Give the wire dict of an entity, if its dict is right and of the usual kind.
 
@@ -63,7 +61,6 @@ def plain(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part would cos
         The dict itself if nothing is to be changed, or a changed copy; its parts are not copied.
         None when `raw` has to look at it, and say what is wrong if anything is.
     """
-    familiar = FAMILIAR
     try:
         name, xid = given[named], given["xid"]
         cls, normalise, scored, is_whole = kinds[given["type"]]
@@ -73,54 +70,40 @@ def plain(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part would cos
         wire = normalise(name, named)
         if wire is not name:
             data = {**data, named: wire}
-        looked_at = 3
         if scored:
-            if (rating := given.get("rating")) is not None:
-                looked_at += 1
-                exact = rating.__class__ is float or rating.__class__ is int
-                if not exact or not 0 < rating <= MAX_RATING:
-                    data = {**data, "rating": values.rating(rating, "rating")}
-            if (confidence := given.get("confidence")) is not None:
-                looked_at += 1
-                if confidence.__class__ is not int or not 0 <= confidence <= MAX_CONFIDENCE:
-                    data = {**data, "confidence": values.confidence(confidence, "confidence")}
-        if (attributes := given.get("attribute")) is not None:
-            looked_at += attributes.__class__ is list
-            for item in attributes:
-                kind, value = item["type"], item["value"]
-                if kind not in familiar and not is_short_text(kind):
-                    return None
-                if value.__class__ is not str or not value:
-                    values.attribute_value(value, "value")
-                if "securityLabel" in item:
-                    return None
-        if (tags := given.get("tag")) is not None:
-            looked_at += tags.__class__ is list
-            for item in tags:
-                if (name := item["name"]) not in familiar and not is_short_text(name):
-                    return None
-        if (labels := given.get("securityLabel")) is not None:
-            looked_at += labels.__class__ is list
-            for item in labels:
-                if (name := item["name"]) not in familiar and not is_short_text(name):
-                    return None
-                color = item.get("color")
-                if color is not None and values.label_color(color, "color") != color:
-                    return None
-        if looked_at != len(given) and not rest_is_plain(given, cls, named):
+            data = _with_exact_scores(data)
+        elif "rating" in data or "confidence" in data:
+            return None
+        looked_at = plain_parts(data)
+        if looked_at != len(data) and not (looked_at and rest_is_plain(data, cls, named)):
             return None
     except (KeyError, TypeError, ValidationError):
         return None
     return data if is_whole else value_fields(wire) | data
 
 
+def _with_exact_scores(data: dict[str, Any]) -> dict[str, Any]:
+    """
+    Give scores as the numbers that go over the wire, in a copy if that changes them.
+
+    Raises:
+        ValidationError: When one cannot be right.
+    """
+    rating, confidence = data.get("rating"), data.get("confidence")
+    if rating is not None and rating.__class__ is not float and rating.__class__ is not int:
+        data = {**data, "rating": values.rating(rating, "rating")}
+    if confidence is not None and confidence.__class__ is not int:
+        data = {**data, "confidence": values.confidence(confidence, "confidence")}
+    return data
+
+
 def plain_parts(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part would cost a tenth
     given: dict[str, Any],
 ) -> int:
     """
-    Count the keys of an indicator whose values go over the wire as they are.
+    Count the keys of an entity whose values go over the wire as they are.
 
-    These are its three names, which are not looked at here, and the scores, attributes, tags and
+    These are the three that name it, which are not looked at here, and the scores, attributes, tags and
     labels, if they are right and of the usual kind; 0 if one of those is not.
 
     Raises:
@@ -161,7 +144,7 @@ def plain_parts(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part wou
         for item in labels:
             if item["name"] not in familiar and not is_short_text(item["name"]):
                 return 0
-            if "color" in item:
+            if "color" in item and values.label_color(item["color"], "color") != item["color"]:
                 return 0
     return looked_at
 
