@@ -103,8 +103,8 @@ def plain_parts(  # noqa: C901, PLR0911, PLR0912 - hot: a call for each part wou
     """
     Count the keys of an entity whose values go over the wire as they are.
 
-    These are the three that name it, which are not looked at here, and the scores, attributes, tags and
-    labels, if they are right and of the usual kind; 0 if one of those is not.
+    These are the three that name it, which are not looked at here, and the scores, attributes,
+    tags and labels, if they are right and of the usual kind; 0 if one of those is not.
 
     Raises:
         KeyError: When something in it is not there.
